@@ -6,7 +6,7 @@ use clap::Args;
 use jackfield::forward::{BackendConfig, EventBuffer, EventDefaults, open_backend};
 use jackfield::{Config, EventKind};
 use jackfield_loader::{
-    Backend, Batch,
+    Backend, Batch, ForeignText,
     plugin_api::{Deletion, Probe},
 };
 use serde::Serialize;
@@ -104,7 +104,7 @@ const CLOSING: Duration = Duration::from_secs(1);
 struct Answer {
     name: String,
     answer: &'static str,
-    text: String,
+    text: ForeignText,
     /// The exit of a backend that could not be opened.
     #[serde(skip)]
     unusable: Option<Exit>,
@@ -122,14 +122,14 @@ fn ask_each(
             Ok((open, _)) => open,
             Err(error) => {
                 let UnusableBackend { exit, reason, .. } = UnusableBackend::new(&name, &error);
-                return Answer { name, answer: "unusable", text: reason, unusable: Some(exit) };
+                return Answer { name, answer: "unusable", text: reason.into(), unusable: Some(exit) };
             }
         };
         let (answer, text) = ask(&open, backend);
         if let Err(error) = open.close(backend.timeout + CLOSING) {
             log::warn_of(&backend.name, backend.conceal(&error.to_string()));
         }
-        Answer { name, answer, text: backend.reason(&text), unusable: None }
+        Answer { name, answer, text: backend.reason(&text).into(), unusable: None }
     };
     Ok(settings::chosen_backends(config, only)?.into_iter().map(answer).collect())
 }

@@ -8,7 +8,7 @@ use std::{
 
 use clap::{Args, Subcommand, ValueHint};
 use jackfield::spool::{Limits, Rejected, Spool};
-use jackfield_loader::{ForeignText, count, show_path};
+use jackfield_loader::{ForeignText, count, escape_in_json, show_path};
 use serde_json::json;
 
 use crate::{
@@ -95,7 +95,8 @@ impl Selection {
         let mut found = found.collect::<Result<Vec<_>, CommandError>>()?;
         self.check(&found)?;
         for (_, rejected) in &mut found {
-            rejected.retain(|one| self.backend.is_empty() || self.backend.contains(&one.backend));
+            rejected
+                .retain(|one| self.backend.is_empty() || self.backend.iter().any(|name| one.backend == name));
         }
         Ok(found)
     }
@@ -103,7 +104,7 @@ impl Selection {
     /// Refuses a backend that these spools do not know.
     fn check(&self, found: &[(Spool, Vec<Rejected>)]) -> Result<(), CommandError> {
         let rejected = found.iter().flat_map(|(_, rejected)| rejected);
-        let mut known: BTreeSet<_> = rejected.map(|one| one.backend.clone()).collect();
+        let mut known: BTreeSet<_> = rejected.map(|one| one.backend.as_raw().to_owned()).collect();
         if self.backend.iter().all(|name| known.contains(name)) {
             return Ok(());
         }
@@ -138,7 +139,8 @@ fn list(common: &CommonArgs, selection: &Selection) -> Result<Exit, CommandError
 
 fn show(selection: &Selection) -> Result<Exit, CommandError> {
     let all = selection.find()?.into_iter().flat_map(|(_, rejected)| rejected);
-    console::print(&all.map(|rejected| format!("{}\n", rejected.event.get())).collect::<String>())?;
+    let line = |rejected: Rejected| format!("{}\n", escape_in_json(rejected.event.get()));
+    console::print(&all.map(line).collect::<String>())?;
     Ok(Exit::Done)
 }
 

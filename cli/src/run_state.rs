@@ -223,12 +223,13 @@ fn write_over(mut file: &File, mut text: Vec<u8>) -> io::Result<()> {
     file.set_len(text.len() as u64)
 }
 
-/// The state of a run at one moment, with the members that `status --json` prints.
+/// The state of a run at one moment, with the members that `status --json` prints. Who reads it does not know who has
+/// written the file, so each text is foreign.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Snapshot {
     /// `running`, `stopping` or `ended`.
-    pub(crate) state: String,
-    pub(crate) version: String,
+    pub(crate) state: ForeignText,
+    pub(crate) version: ForeignText,
     pub(crate) pid: u32,
     /// Milliseconds since 1970.
     pub(crate) started_ms: i64,
@@ -293,7 +294,7 @@ pub(crate) struct SpoolNow {
     pub(crate) waiting: u64,
     pub(crate) bytes: u64,
     pub(crate) oldest_s: Option<u64>,
-    pub(crate) dropped: BTreeMap<String, u64>,
+    pub(crate) dropped: BTreeMap<ForeignText, u64>,
     pub(crate) dead_letters: u64,
     pub(crate) problems: Vec<ForeignText>,
     pub(crate) backends: Vec<BackendNow>,
@@ -301,9 +302,9 @@ pub(crate) struct SpoolNow {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct BackendNow {
-    pub(crate) name: String,
+    pub(crate) name: ForeignText,
     pub(crate) plugin: Option<PluginNow>,
-    pub(crate) isolation: String,
+    pub(crate) isolation: ForeignText,
     pub(crate) open: bool,
     pub(crate) events_per_s: f64,
     pub(crate) p50_ms: f64,
@@ -318,7 +319,7 @@ pub(crate) struct BackendNow {
     pub(crate) delivered: u64,
     pub(crate) rejected: u64,
     /// `open` while the backend gets no calls because it has failed, else `closed`.
-    pub(crate) circuit: String,
+    pub(crate) circuit: ForeignText,
     pub(crate) paused_s: Option<u64>,
     pub(crate) last_error: Option<ForeignText>,
     pub(crate) last_error_s: Option<u64>,

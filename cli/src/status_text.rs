@@ -32,22 +32,21 @@ pub(crate) fn cells(backend: &BackendNow) -> [ForeignText; HEAD.len()] {
     };
     let circuit = match backend.paused_s {
         Some(seconds) => format!("open, {seconds} s"),
-        None => backend.circuit.clone(),
+        None => backend.circuit.to_string(),
     };
     [
         backend.name.clone(),
-        circuit,
-        backend.waiting.to_string(),
-        backend.delivered.to_string(),
-        backend.rejected.to_string(),
-        format!("{:.0}", backend.events_per_s),
-        plugin,
-        format!("{:.2} ms", backend.p50_ms),
-        format!("{:.2} ms", backend.p99_ms),
+        circuit.into(),
+        backend.waiting.to_string().into(),
+        backend.delivered.to_string().into(),
+        backend.rejected.to_string().into(),
+        format!("{:.0}", backend.events_per_s).into(),
+        plugin.into(),
+        format!("{:.2} ms", backend.p50_ms).into(),
+        format!("{:.2} ms", backend.p99_ms).into(),
         backend.isolation.clone(),
-        backend.swaps.to_string(),
+        backend.swaps.to_string().into(),
     ]
-    .map(ForeignText::from)
 }
 
 /// What runs, and since when.
@@ -104,7 +103,7 @@ pub(crate) fn waiting(spool: &SpoolNow) -> String {
 
 /// What a spool has lost, what it keeps, and what is wrong with it.
 pub(crate) fn of_spool(spool: &SpoolNow) -> Vec<String> {
-    let lost = |(reason, lost): (&String, &u64)| format!("{} lost: {reason}", count(*lost, "event"));
+    let lost = |(reason, lost): (&ForeignText, &u64)| format!("{} lost: {reason}", count(*lost, "event"));
     let mut lines: Vec<_> = spool.dropped.iter().map(lost).collect();
     if spool.dead_letters > 0 {
         lines.push(count(spool.dead_letters, "dead letter"));

@@ -59,7 +59,7 @@ fn dead_letters(home: &Path) -> Vec<(String, String)> {
     let rejected = common::spool(home).rejected().expect("readable");
     let each = rejected.iter().map(|rejected| {
         let event: serde_json::Value = serde_json::from_str(rejected.event.get()).expect("JSON");
-        (event["name"].as_str().expect("text").to_owned(), rejected.reason.clone())
+        (event["name"].as_str().expect("text").to_owned(), rejected.reason.to_string())
     });
     each.collect()
 }
@@ -89,7 +89,7 @@ fn a_backend_gets_what_it_refused_and_no_other_one_does() {
     mood.set(IS_DOWN);
     let resent = telemetry.resend_rejected(LONG).expect("readable");
     assert_eq!(of_a(&resent), [0, 0, 1500, 0]);
-    assert_eq!(resent.backends[0].reason.as_deref(), Some("down"));
+    assert_eq!(resent.backends[0].reason, Some("down".into()));
     assert_eq!(dead_letters(home), with_reason(0..1500, "never"), "as it was");
 
     mood.set(TAKES_EVEN);

@@ -135,17 +135,16 @@ fn word(verdict: Verdict) -> &'static str {
     }
 }
 
-/// Escapes text for XML. XML allows only three control characters.
+/// Escapes text for XML, after what no terminal may get. XML also forbids two characters.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in ForeignText::from(text).to_string().chars() {
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
-            '\n' | '\t' | '\r' => out.push(' '),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),
+            '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
             c => out.push(c),
         }
     }
@@ -195,7 +194,7 @@ mod tests {
     fn the_xml_escapes_markup_and_invalid_characters() {
         let xml = report().to_junit();
         assert!(xml.contains("name=\"jackfield check p&lt;1&gt; 1.0.0\" tests=\"3\" failures=\"1\" errors=\"0\" skipped=\"1\""), "{xml}");
-        assert!(xml.contains("<failure message=\"said &quot;&lt;no&gt;&quot; &amp; \u{fffd} \">"), "{xml}");
+        assert!(xml.contains("<failure message=\"said &quot;&lt;no&gt;&quot; &amp; \\u{1}\\n\">"), "{xml}");
         assert!(xml.contains("<skipped message=\"no table\"/>"), "{xml}");
     }
 }

@@ -226,8 +226,8 @@ impl Run {
         self.print_reloads();
         let counts = self.source.counts();
         let snapshot = Snapshot {
-            state: what.to_owned(),
-            version: VERSION.to_owned(),
+            state: what.into(),
+            version: VERSION.into(),
             pid: std::process::id(),
             started_ms: self.started_ms,
             at_ms: now_ms(),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use jackfield::{BackendStatus, LiveBackend, ReloadError, ReloadReport, Status};
-use jackfield_loader::{ForeignText, LATENCY_BOUNDS, in_prose, show_path};
+use jackfield_loader::{LATENCY_BOUNDS, in_prose, show_path};
 
 use super::tools::{Counted, Tool};
 use crate::run_state::{BackendNow, CallTimes, PluginNow, SpoolNow};
@@ -69,12 +69,12 @@ impl Seen {
             known.map(|(known, live)| backend(known, Some(live), delivered, now)).collect()
         };
         SpoolNow {
-            tool: (&tool.name).into(),
+            tool: tool.name.clone(),
             folder: status.folder.as_deref().map(show_path),
             waiting: status.events,
             bytes: status.bytes,
             oldest_s: status.oldest_s,
-            dropped: status.dropped.clone(),
+            dropped: status.dropped.iter().map(|(reason, lost)| (reason.into(), *lost)).collect(),
             dead_letters: status.dead_letters,
             problems: status.problems.clone(),
             backends,
@@ -108,13 +108,13 @@ fn backend(
     let rate = if seconds > 0.0 { number(stats.delivered - before) / seconds } else { 0.0 };
     let ms = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
     BackendNow {
-        name: known.name.clone(),
+        name: (&known.name).into(),
         plugin: live.and_then(|live| live.plugin.as_ref()).map(|plugin| PluginNow {
             name: plugin.name.clone(),
             version: plugin.version.clone(),
             file: show_path(&plugin.file),
         }),
-        isolation: live.map_or("thread", |live| live.isolation).to_owned(),
+        isolation: live.map_or("thread", |live| live.isolation).into(),
         open: live.is_some_and(|live| live.open),
         events_per_s: (rate * 10.0).round() / 10.0,
         p50_ms: ms(stats.latency.p50),
@@ -128,13 +128,13 @@ fn backend(
         waiting: known.waiting,
         delivered: known.delivered,
         rejected: known.rejected,
-        circuit: if known.paused_s.is_some() { "open" } else { "closed" }.to_owned(),
+        circuit: if known.paused_s.is_some() { "open" } else { "closed" }.into(),
         paused_s: known.paused_s,
         last_error: known.last_error.clone(),
         last_error_s: known.last_error_s,
         last_delivery_s: known.last_delivery_s,
         swaps: live.map_or(0, |live| live.swaps),
-        not_swapped: live.and_then(|live| live.not_swapped.as_ref()).map(ForeignText::from),
+        not_swapped: live.and_then(|live| live.not_swapped.clone()),
     }
 }
 

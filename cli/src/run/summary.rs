@@ -95,7 +95,7 @@ impl Summary {
                 [since(|it| it.delivered), since(|it| it.rejected), since(|it| it.lost)];
             let had = delivered + rejected + lost + backend.waiting;
             self.backends.push(BackendSummary {
-                tool: (&after.tool).into(),
+                tool: after.tool.clone(),
                 name: backend.name.clone(),
                 waiting_before,
                 delivered,
@@ -107,7 +107,7 @@ impl Summary {
         }
     }
 
-    fn of_tool(&self, tool: &str) -> String {
+    fn of_tool(&self, tool: &ForeignText) -> String {
         if self.of_tools { format!("{tool}: ") } else { String::new() }
     }
 
@@ -119,7 +119,7 @@ impl Summary {
     /// One line for each backend.
     pub(super) fn tell(&self) {
         for backend in &self.backends {
-            let of_tool = self.of_tool(&backend.tool.to_string());
+            let of_tool = self.of_tool(&backend.tool);
             let mut line = format!("{of_tool}{}: {} delivered", backend.name, backend.delivered);
             let missed = backend.missed.unwrap_or_default();
             let others = [

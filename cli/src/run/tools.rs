@@ -11,7 +11,7 @@ use std::{
 };
 
 use jackfield::{Builder, Collection, Deliver, Status, Telemetry, spool::Limits};
-use jackfield_loader::show_path;
+use jackfield_loader::{ForeignText, show_path};
 
 use crate::{
     console, log,
@@ -70,8 +70,8 @@ impl Counted {
 /// A spool that a run delivers.
 #[derive(Clone)]
 pub(super) struct Tool {
-    /// The name of the tool that the events are of.
-    pub(super) name: String,
+    /// The name of the tool that the events are of, which may be that of a folder.
+    pub(super) name: ForeignText,
     pub(super) telemetry: Telemetry,
     /// The spool before this run has delivered anything.
     pub(super) before: Arc<Counted>,
@@ -80,7 +80,7 @@ pub(super) struct Tool {
 impl Tool {
     pub(super) fn new(name: &str, telemetry: Telemetry) -> Self {
         let before = Arc::new(Counted::now(&telemetry));
-        Self { name: name.to_owned(), telemetry, before }
+        Self { name: name.into(), telemetry, before }
     }
 
     /// Its data folder.

@@ -27,7 +27,7 @@ pub struct LiveBackend {
     /// The number of swaps.
     pub swaps: u64,
     /// Why the last reload could not make it what the configuration says.
-    pub not_swapped: Option<String>,
+    pub not_swapped: Option<ForeignText>,
 }
 
 /// The plugin of an open backend.

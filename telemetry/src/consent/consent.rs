@@ -97,7 +97,7 @@ pub enum ConsentReason {
         /// The file.
         file: PathBuf,
         /// What is wrong with it.
-        reason: String,
+        reason: ForeignText,
     },
     /// Nobody: the user has not been asked, or has not answered.
     NoAnswer,
@@ -214,7 +214,9 @@ pub(super) fn decide(
     let (opt_in, ignored) =
         if unprefixed && !options.unprefixed_opt_in { (None, opt_in) } else { (opt_in, None) };
     let (enabled, why) = match (file(), opt_in) {
-        (FileAnswer::Bad { file, reason }, _) => (false, ConsentReason::BadFile { file, reason }),
+        (FileAnswer::Bad { file, reason }, _) => {
+            (false, ConsentReason::BadFile { file, reason: reason.into() })
+        }
         (FileAnswer::Says { at, enabled: false }, _) => (false, ConsentReason::File { at, enabled: false }),
         (_, Some(variable)) => (true, ConsentReason::Variable(variable)),
         (FileAnswer::Says { at, enabled }, None) => (enabled, ConsentReason::File { at, enabled }),

@@ -12,7 +12,10 @@ use std::{
     time::Duration,
 };
 
-use jackfield_loader::files::{self, Access, Mode, Survives};
+use jackfield_loader::{
+    ForeignText,
+    files::{self, Access, Mode, Survives},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::delivery::circuit_breaker::CircuitBreaker;
@@ -62,8 +65,8 @@ impl BackendState {
             self.last_delivery_ms = Some(now_ms);
         }
         let problem = match (&settlement.failure, &settlement.last_rejection) {
-            (Some(failure), _) => Some(failure.reason.to_string()),
-            (None, Some(reason)) => Some(format!("rejected: {reason}")),
+            (Some(failure), _) => Some(ForeignText::from(&*failure.reason)),
+            (None, Some(reason)) => Some(format!("rejected: {reason}").into()),
             (None, None) => None,
         };
         if problem.is_some() || settlement.is_progress() {
@@ -74,7 +77,7 @@ impl BackendState {
             (true, None) => {
                 Outage::ends(&mut self.outage, settlement.delivered + settlement.rejected, now_ms)
             }
-            (false, Some(failure)) => self.fails(&failure.reason, now_ms),
+            (false, Some(failure)) => self.fails(ForeignText::from(&*failure.reason), now_ms),
             // A backend that takes some events and fails with others is neither down nor back.
             _ => OutageNews::Nothing,
         }
@@ -96,12 +99,13 @@ impl BackendState {
 
     /// Applies a failure to open the backend.
     pub(super) fn not_opened(&mut self, error: &OpenError, now_ms: u64, longest: Duration) -> OutageNews {
-        self.last_problem = Some(Problem { at_ms: now_ms, reason: error.to_string() });
+        let reason = ForeignText::from(error.to_string());
+        self.last_problem = Some(Problem { at_ms: now_ms, reason: reason.clone() });
         self.circuit.not_opened(error, now_ms, longest);
-        self.fails(&error.to_string(), now_ms)
+        self.fails(reason, now_ms)
     }
 
-    fn fails(&mut self, reason: &str, now_ms: u64) -> OutageNews {
+    fn fails(&mut self, reason: ForeignText, now_ms: u64) -> OutageNews {
         Outage::fails(&mut self.outage, reason, self.circuit.open_for(now_ms), now_ms)
     }
 }
@@ -112,8 +116,8 @@ impl BackendState {
 pub struct Problem {
     /// The time, in milliseconds since 1970.
     pub at_ms: u64,
-    /// The reason, in one line.
-    pub reason: String,
+    /// The reason.
+    pub reason: ForeignText,
 }
 
 /// The file with the states of all backends.

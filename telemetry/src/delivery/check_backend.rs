@@ -37,7 +37,7 @@ pub fn check_backend(config: &Config, backend: &BackendConfig, known: &[Place]) 
     faults.sort_by_key(|(key, _)| backend.place_below(key).map(|place| place.line));
     for (key, what) in faults {
         if !backend.place_below(&key).is_some_and(|place| known.contains(place)) {
-            found.push(OpenError::Config { reason: backend.conceal(&source.line(&key, &what)) });
+            found.push(OpenError::Config { reason: backend.conceal(&source.line(&key, &what)).into() });
         }
     }
     let rehearsed = Backend::rehearse(&file.candidate, &options);

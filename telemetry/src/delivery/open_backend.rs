@@ -40,20 +40,20 @@ pub enum OpenError {
     #[error("{reason}")]
     Config {
         /// File, line, backend, key, what is wrong with it, and the nearest right key.
-        reason: String,
+        reason: ForeignText,
     },
     /// The lock file can't be read or is wrong.
     #[error("{reason}")]
     Lock {
         /// The lock file, its line, and what is wrong.
-        reason: String,
+        reason: ForeignText,
     },
     /// The plugin can't be used: it is missing, is no plugin for this host, is not trusted, can't be loaded, or always
     /// fails.
     #[error("{reason}")]
     Plugin {
         /// The stage, the file, what was expected and what was found.
-        reason: String,
+        reason: ForeignText,
         /// Whether the plugin's code has run, which may have cost time.
         ran: bool,
     },
@@ -61,7 +61,7 @@ pub enum OpenError {
     #[error("{reason}")]
     Unavailable {
         /// The file, the backend and what the plugin says.
-        reason: String,
+        reason: ForeignText,
     },
 }
 
@@ -70,19 +70,19 @@ impl OpenError {
     #[must_use]
     pub fn line(&self, backend: &str) -> String {
         match self {
-            Self::Config { reason } | Self::Lock { reason } | Self::Unavailable { reason } => reason.clone(),
             Self::Plugin { reason, .. } => format!("backend `{backend}`: {reason}"),
+            other => other.to_string(),
         }
     }
 
     /// No thread could be started to open this backend.
     pub(crate) fn no_thread(backend: &str, error: &std::io::Error) -> Self {
-        Self::Unavailable { reason: format!("backend `{backend}`: no thread to open it on: {error}") }
+        Self::Unavailable { reason: format!("backend `{backend}`: no thread to open it on: {error}").into() }
     }
 
     /// The thread that opened this backend has panicked.
     pub(crate) fn panicked(backend: &str) -> Self {
-        Self::Unavailable { reason: format!("backend `{backend}`: opening it panicked") }
+        Self::Unavailable { reason: format!("backend `{backend}`: opening it panicked").into() }
     }
 
     /// Whether another attempt may cost much time.
@@ -92,9 +92,10 @@ impl OpenError {
 
     /// The meaning of an error of the loader, with `reason` as its text.
     pub(crate) fn of(error: &Error, reason: String) -> Self {
+        let reason = ForeignText::from(reason);
         match error {
             Error::Verify { reason: VerifyError::Lock { reason, .. }, .. } => {
-                Self::Lock { reason: reason.to_string() }
+                Self::Lock { reason: reason.to_string().into() }
             }
             Error::Open(open) => match &open.failure {
                 OpenFailure::Config { .. } => Self::Config { reason },
@@ -227,7 +228,7 @@ impl PluginSource<'_> {
         match jackfield_loader::find(&config.plugin, &plugins.path, folder) {
             Err(Error::Find(refusal)) => {
                 let missing = explain_missing(&refusal, &plugins.path);
-                OpenError::Plugin { reason: config.conceal(&format!("find: {missing}")), ran: false }
+                OpenError::Plugin { reason: config.conceal(&format!("find: {missing}")).into(), ran: false }
             }
             _ => error,
         }
@@ -323,7 +324,7 @@ impl PluginSource<'_> {
     /// The error, with the key of the configuration if the backend does not open because of one.
     pub(super) fn refused_at(self, error: &Error, schema: Option<&str>) -> OpenError {
         match self.wrong_key(error, schema) {
-            Some(line) => OpenError::Config { reason: self.config.reason(&line) },
+            Some(line) => OpenError::Config { reason: self.config.reason(&line).into() },
             None => self.refused(error),
         }
     }
@@ -349,7 +350,7 @@ impl PluginSource<'_> {
         if lines.is_empty() {
             return Ok(());
         }
-        Err(OpenError::Config { reason: self.config.conceal(&lines.join("; ")) })
+        Err(OpenError::Config { reason: self.config.conceal(&lines.join("; ")).into() })
     }
 
     /// What is wrong with the options by the plugin's schema; nothing without a schema that can be used.

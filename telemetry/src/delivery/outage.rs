@@ -30,7 +30,7 @@ pub(crate) struct Outage {
 #[must_use = "the log is to have it"]
 pub(crate) enum OutageNews {
     Nothing,
-    Down { reason: String, pause: Option<Duration>, outage: Outage, is_new: bool },
+    Down { reason: ForeignText, pause: Option<Duration>, outage: Outage, is_new: bool },
     Back { away_ms: u64, settled: u64 },
 }
 
@@ -38,7 +38,7 @@ impl Outage {
     /// Notes a failed attempt. `pause` is the time until the next one.
     pub(crate) fn fails(
         outage: &mut Option<Self>,
-        reason: &str,
+        reason: ForeignText,
         pause: Option<Duration>,
         now_ms: u64,
     ) -> OutageNews {
@@ -49,7 +49,7 @@ impl Outage {
         if !is_new && now_ms.abs_diff(known.logged_ms) < REPEAT_MS {
             return OutageNews::Nothing;
         }
-        let news = OutageNews::Down { reason: reason.to_owned(), pause, outage: known.clone(), is_new };
+        let news = OutageNews::Down { reason, pause, outage: known.clone(), is_new };
         (known.logged_ms, known.unlogged) = (now_ms, 0);
         news
     }
@@ -70,7 +70,6 @@ impl OutageNews {
         match self {
             Self::Nothing => {}
             Self::Down { reason, pause, outage, is_new } => {
-                let reason = ForeignText::from(reason);
                 let again = pause.map_or_else(
                     || "with the next delivery".to_owned(),
                     |pause| format!("in {}", shown(milliseconds(pause))),
@@ -111,7 +110,7 @@ mod tests {
     #[test]
     fn the_first_failure_is_logged_and_then_one_a_minute() {
         let mut outage = None;
-        let mut at = |seconds: u64| Outage::fails(&mut outage, "away", None, seconds * 1000);
+        let mut at = |seconds: u64| Outage::fails(&mut outage, "away".into(), None, seconds * 1000);
         let logged = |news: OutageNews| match news {
             OutageNews::Down { outage, .. } => Some(outage.unlogged),
             _ => None,

@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jackfield_loader::ForeignText;
+
 use crate::process::left;
 
 /// The progress of one backend.
@@ -21,7 +23,7 @@ pub(crate) struct Progress {
     /// The time since when the backend has been given events.
     pub(crate) since: Option<Instant>,
     /// Why the backend did not take the last events.
-    pub(crate) problem: Option<String>,
+    pub(crate) problem: Option<ForeignText>,
     /// The end of the pause.
     until: Option<Instant>,
 }
@@ -48,7 +50,7 @@ impl Progress {
     }
 
     /// Notes that a pass begins. With a pause, the backend gets no event because of the problem.
-    pub(super) fn begin(&mut self, pause: Option<Duration>, problem: Option<String>) {
+    pub(super) fn begin(&mut self, pause: Option<Duration>, problem: Option<ForeignText>) {
         (self.since, self.problem, self.until) = (None, problem, pause.map(|pause| Instant::now() + pause));
     }
 
@@ -77,7 +79,7 @@ impl Progress {
     }
 
     /// Notes that the backend gets no event for now, and answers the tickets up to `asked`.
-    pub(super) fn fails(&mut self, asked: u64, problem: Option<String>, pause: Option<Duration>) {
+    pub(super) fn fails(&mut self, asked: u64, problem: Option<ForeignText>, pause: Option<Duration>) {
         (self.answered, self.problem, self.since) = (asked, problem, None);
         self.until = pause.map(|pause| Instant::now() + pause);
     }

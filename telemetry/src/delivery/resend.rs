@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jackfield_loader::count;
+use jackfield_loader::{ForeignText, count};
 use serde::Serialize;
 
 use crate::consent::consent::Collection;
@@ -50,7 +50,7 @@ pub struct ResendBackendReport {
     pub lost: u64,
     /// The last reason why events were not delivered.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    pub reason: Option<ForeignText>,
 }
 
 impl ResendReport {
@@ -157,7 +157,7 @@ fn sorted(
 impl ResendReport {
     /// The report with this reason for every backend.
     fn because(mut self, reason: &str) -> Self {
-        self.backends.iter_mut().for_each(|to| to.reason = Some(reason.to_owned()));
+        self.backends.iter_mut().for_each(|to| to.reason = Some(reason.into()));
         self
     }
 }
@@ -175,7 +175,7 @@ fn resend_to(
         let (batch, rest) = waiting.split_at(batch_len(waiting));
         // Checked before every batch, because the user may have withdrawn consent since the last one.
         if let Err(stop) = check(pass).and_then(|()| send_batch(pass, target, batch, state, to)) {
-            to.reason = Some(stop.to_string());
+            to.reason = Some(stop.to_string().into());
             return;
         }
         waiting = rest;

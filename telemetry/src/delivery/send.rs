@@ -83,7 +83,7 @@ impl BackendSender<'_> {
         let now = self.pass.now_ms();
         self.update(|handle, flushes| {
             let pause = handle.state.circuit.open_for(now);
-            handle.progress.fails(flushes.asked, Some(problem.to_owned()), pause);
+            handle.progress.fails(flushes.asked, Some(problem.into()), pause);
         });
         StepResult::Over
     }

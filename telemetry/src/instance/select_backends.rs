@@ -55,13 +55,13 @@ pub enum SelectionReason {
     /// `TELEMETRY_LOCAL`.
     LocalOnly,
     /// The tool's OpenTelemetry collector.
-    OtelEndpoint(String),
+    OtelEndpoint(ForeignText),
     /// The tool's HTTP server.
-    Endpoint(String),
+    Endpoint(ForeignText),
     /// Nothing is configured.
     Nothing,
     /// A file can't be used, for this reason. Events wait.
-    Broken(String),
+    Broken(ForeignText),
 }
 
 impl BackendInfo {
@@ -86,10 +86,8 @@ impl fmt::Display for BackendInfo {
             }
             SelectionReason::Code => f.write_str(" (chosen by the tool)"),
             SelectionReason::LocalOnly => f.write_str(" (local only: TELEMETRY_LOCAL is set)"),
-            SelectionReason::OtelEndpoint(endpoint) => {
-                write!(f, " (OpenTelemetry collector {})", ForeignText::from(endpoint))
-            }
-            SelectionReason::Endpoint(endpoint) => write!(f, " (server {})", ForeignText::from(endpoint)),
+            SelectionReason::OtelEndpoint(endpoint) => write!(f, " (OpenTelemetry collector {endpoint})"),
+            SelectionReason::Endpoint(endpoint) => write!(f, " (server {endpoint})"),
             SelectionReason::Nothing => f.write_str(" (nothing is configured, so nothing is recorded)"),
             SelectionReason::Broken(reason) => write!(f, " (events wait: {reason})"),
         }?;
@@ -119,7 +117,7 @@ pub(crate) fn select(settings: &Settings, collection: Collection, data: Option<&
         Ok(None) if local => local_only(settings, data),
         Ok(None) => endpoints(settings),
         Err(error) => {
-            let broken = Selected::new(Vec::new(), SelectionReason::Broken(error.to_string()), false);
+            let broken = Selected::new(Vec::new(), SelectionReason::Broken(error.to_string().into()), false);
             match error {
                 Error::ConfigValue { file, .. } => Selected { value_files: vec![file], ..broken },
                 _ => broken,
@@ -264,9 +262,9 @@ fn endpoints(settings: &Settings) -> Selected {
 }
 
 /// An endpoint without possible credentials.
-fn shown(url: &str) -> String {
+fn shown(url: &str) -> ForeignText {
     let url = url.split_once(['?', '#']).map_or(url, |(url, _)| url);
-    crate::redact::redact::redact(url).into_owned()
+    crate::redact::redact::redact(url).into_owned().into()
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ fn the_first_line_that_applies_chooses() {
     assert_eq!((info.backends, info.why), (vec!["file".to_owned()], SelectionReason::LocalOnly));
     let both = |builder: Builder| endpoints(builder.otel_endpoint("collector:4318"));
     let info = chosen(folder.path(), (None, None), false, both);
-    assert_eq!(info.why, SelectionReason::OtelEndpoint("https://collector:4318".to_owned()));
+    assert_eq!(info.why, SelectionReason::OtelEndpoint("https://collector:4318".into()));
     let info = chosen(folder.path(), (None, None), false, endpoints);
     assert_eq!(info.to_string(), "http (server https://[redacted]@server/in)", "no credentials are shown");
     let info = chosen(folder.path(), (None, None), false, |builder| builder);
@@ -85,7 +85,7 @@ fn a_file_that_can_not_be_used_chooses_nothing_else() {
     let folder = tempfile::tempdir().expect("a folder");
     let info = chosen(folder.path(), (Some("[[backend]]\nplugn = 1\n"), Some(OTHER)), false, everything);
     let SelectionReason::Broken(reason) = &info.why else { panic!("{info:?}") };
-    assert!(info.backends.is_empty() && reason.contains("ops.toml:2"), "{reason}");
+    assert!(info.backends.is_empty() && reason.as_raw().contains("ops.toml:2"), "{reason}");
 }
 
 #[cfg(unix)]
@@ -98,7 +98,7 @@ fn a_file_that_everybody_can_write_chooses_no_code_to_run() {
     fs::set_permissions(&ops, fs::Permissions::from_mode(0o666)).expect("ours");
     let info = chosen(folder.path(), (Some(MAIN), None), false, everything);
     let SelectionReason::Broken(reason) = &info.why else { panic!("{info:?}") };
-    assert!(reason.contains("mode 0666"), "{reason}");
+    assert!(reason.as_raw().contains("mode 0666"), "{reason}");
 }
 
 #[test]
@@ -108,6 +108,6 @@ fn a_collector_without_a_scheme_gets_tls_by_default() {
         let info = chosen(folder.path(), (None, None), false, |builder| {
             builder.otel_endpoint("collector:4318").otel_insecure(insecure)
         });
-        assert_eq!(info.why, SelectionReason::OtelEndpoint(endpoint.to_owned()));
+        assert_eq!(info.why, SelectionReason::OtelEndpoint(endpoint.into()));
     }
 }

@@ -65,7 +65,7 @@ impl Asked {
                 Ok(Told::Prepared(prepared)) => break prepared,
                 Err(mpsc::RecvTimeoutError::Timeout) => {
                     let reason = format!("it was not loaded and open after {limit:?}");
-                    break Prepared::Refused(OpenError::Unavailable { reason });
+                    break Prepared::Refused(OpenError::Unavailable { reason: reason.into() });
                 }
                 Err(mpsc::RecvTimeoutError::Disconnected) => {
                     break Prepared::Refused(OpenError::panicked(&backend));
@@ -77,7 +77,7 @@ impl Asked {
             (Prepared::Refused(new), Some(old)) if new == old => Prepared::Distrusted(new),
             (Prepared::Refused(new), Some(old)) => {
                 let reason = format!("{new}; and the one that was open: {old}");
-                Prepared::Distrusted(OpenError::Plugin { reason, ran: false })
+                Prepared::Distrusted(OpenError::Plugin { reason: reason.into(), ran: false })
             }
             (prepared, _) => prepared,
         }
@@ -205,7 +205,7 @@ fn prepare(target: &ConfiguredBackend, old: Option<&Open>, same_config: bool) ->
                         "{}: somebody is still writing to it after {WRITING:?}; reload once more when it is whole",
                         show_path(&file)
                     );
-                    return Err(OpenError::Unavailable { reason });
+                    return Err(OpenError::Unavailable { reason: reason.into() });
                 }
                 let file = plugin.read_from(file)?;
                 if same_config && image.is_some_and(|old| old.digest == file.digest && old.has_same_inputs())
@@ -230,7 +230,7 @@ fn prepare(target: &ConfiguredBackend, old: Option<&Open>, same_config: bool) ->
         Probe::Refused(text) => {
             target.close(timeout);
             let reason = format!("its platform does not accept it: {}", target.conceal(&text));
-            return Err(OpenError::Plugin { reason, ran: true });
+            return Err(OpenError::Plugin { reason: reason.into(), ran: true });
         }
         Probe::Unreachable(text) => {
             let text = target.conceal(&text);

@@ -74,7 +74,7 @@ pub(crate) fn reload(context: &Context, backends: &Arc<Backends>) -> Result<Relo
     let Selected { targets: wanted, info, .. } = context.select_for(collection);
     let known = backends.configured();
     if let SelectionReason::Broken(reason) = info.why {
-        return Err(all_stay(context, backends, &known.unwrap_or_default(), reason));
+        return Err(all_stay(context, backends, &known.unwrap_or_default(), reason.to_string()));
     }
     // A configuration file that was removed or emptied is probably a mistake.
     if wanted.is_empty() && known.as_ref().is_some_and(|known| !known.is_empty()) {
@@ -139,7 +139,7 @@ fn decide(
             (Prepared::Refused(error) | Prepared::Distrusted(error), old) => {
                 let reason = error.to_string();
                 tracing::warn!("telemetry: backend {name} {becomes}: {reason}");
-                let problem = Problem { at_ms: context.now_ms(), reason: reason.clone() };
+                let problem = Problem { at_ms: context.now_ms(), reason: reason.as_str().into() };
                 let until_open = keep.unwrap_or(&target).opened().is_none();
                 changes.refusals.insert(name.clone(), Refusal { problem, until_open });
                 match old {
@@ -169,7 +169,7 @@ fn all_stay(
     let same = known.iter().map(|target| Arc::new(target.unopened())).collect();
     let (reloaded, mut changes) = decide(context, known, same, Look::Trust);
     tracing::warn!("telemetry: all backends stay as they are: {reason}");
-    let problem = Problem { at_ms: context.now_ms(), reason: reason.clone() };
+    let problem = Problem { at_ms: context.now_ms(), reason: reason.as_str().into() };
     for target in known {
         let refusal = || Refusal { problem: problem.clone(), until_open: false };
         changes.refusals.entry(target.name.clone()).or_insert_with(refusal);

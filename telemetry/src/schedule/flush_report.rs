@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use jackfield_loader::count;
+use jackfield_loader::{ForeignText, count};
 
 use crate::delivery::progress::{FlushState, FlushTicket};
 use crate::instance::context::Context;
@@ -30,7 +30,7 @@ pub struct Waiting {
     /// The number of events that wait for it, also those recorded since.
     pub events: u64,
     /// Why they wait: the last failure of the backend.
-    pub reason: String,
+    pub reason: ForeignText,
     /// The time until the next attempt, if the backend is paused.
     pub again_in: Option<Duration>,
 }
@@ -62,10 +62,10 @@ pub(crate) fn waiting(context: &Context, ticket: FlushTicket, state: FlushState)
         let events = stats.backends.get(&backend).map_or(stats.events, |its| its.events);
         let reason = match (progress.since, state.busy) {
             (Some(since), _) => {
-                format!("it is being handed events, and has said nothing for {:.1?}", since.elapsed())
+                format!("it is being handed events, and has said nothing for {:.1?}", since.elapsed()).into()
             }
-            (None, true) => "another process delivers".to_owned(),
-            (None, false) => progress.problem.clone().unwrap_or_else(|| "it was not asked".to_owned()),
+            (None, true) => "another process delivers".into(),
+            (None, false) => progress.problem.clone().unwrap_or_else(|| "it was not asked".into()),
         };
         Waiting { backend, events, reason, again_in: progress.pause() }
     });

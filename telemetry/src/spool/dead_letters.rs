@@ -5,7 +5,7 @@ use std::{
     io,
 };
 
-use jackfield_loader::files::write_counted;
+use jackfield_loader::{ForeignText, files::write_counted};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -26,9 +26,9 @@ const MAX_RECORD: usize = MAX_LINE + 8 * MAX_REASON;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Rejected {
     /// The backend that rejected the event.
-    pub backend: String,
+    pub backend: ForeignText,
     /// The reason.
-    pub reason: String,
+    pub reason: ForeignText,
     /// The time of the rejection, in milliseconds since 1970 UTC.
     pub rejected_at: u64,
     /// The event.
@@ -39,8 +39,8 @@ impl Rejected {
     /// `None` when `event` is not JSON, and so not an event.
     pub(crate) fn new(backend: &str, event: &str, reason: &str, now: u64) -> Option<Self> {
         Some(Self {
-            backend: backend.to_owned(),
-            reason: shortened(reason).to_owned(),
+            backend: backend.into(),
+            reason: shortened(reason).into(),
             rejected_at: now,
             event: RawValue::from_string(event.to_owned()).ok()?,
         })
@@ -53,13 +53,13 @@ impl Rejected {
 
     /// The same event, rejected again.
     pub(crate) fn again(&self, reason: &str, now: u64) -> Self {
-        Self { reason: shortened(reason).to_owned(), rejected_at: now, ..self.clone() }
+        Self { reason: shortened(reason).into(), rejected_at: now, ..self.clone() }
     }
 
     /// The key by which two records are the same. A process that dies after it has written the record, and before it has
     /// moved the cursor, writes the record again.
     fn key(&self) -> (&str, &str) {
-        (&self.backend, self.event.get())
+        (self.backend.as_raw(), self.event.get())
     }
 }
 

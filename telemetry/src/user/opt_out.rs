@@ -212,7 +212,7 @@ impl Context {
         let Selected { targets, info, .. } = self.select_for(Collection::On);
         if let SelectionReason::Broken(reason) = info.why {
             // The file that names the backends can't be used.
-            return vec![Receipt::new("backends", Deletion::Failed(reason))];
+            return vec![Receipt::new("backends", Deletion::Failed(reason.to_string()))];
         }
         let kind = EventKind::DATA_DELETION_REQUEST;
         let event = Event::new(kind.clone(), kind.as_str());

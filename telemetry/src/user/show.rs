@@ -6,9 +6,7 @@ use std::{
     time::Duration,
 };
 
-use jackfield_loader::{
-    Batch, ForeignText, Preview, Unsent, count, escape_in_json, hex, plugin_api::Outcome, to_json,
-};
+use jackfield_loader::{Batch, Preview, Unsent, count, escape_in_json, hex, plugin_api::Outcome, to_json};
 use serde::Serialize;
 use serde_json::{json, value::RawValue};
 
@@ -122,9 +120,8 @@ impl ShowReport {
         }
         writeln!(out, "\nDead letters: {}", count(self.dead_letters.len(), "event"))?;
         for rejected in &self.dead_letters {
-            let [backend, reason] =
-                [&rejected.backend, &rejected.reason].map(|text| ForeignText::from(&**text));
-            writeln!(out, "{backend}: {reason}\n{}", escape_in_json(rejected.event.get()))?;
+            let Rejected { backend, reason, event, .. } = rejected;
+            writeln!(out, "{backend}: {reason}\n{}", escape_in_json(event.get()))?;
         }
         for outgoing in &self.outgoing {
             let of = if self.previewed < self.stored.len() { "the first " } else { "" };
@@ -226,8 +223,8 @@ mod tests {
             set_apart: Vec::new(),
             stored: lines.map(str::to_owned).to_vec(),
             dead_letters: vec![Rejected {
-                backend: "main".to_owned(),
-                reason: "old".to_owned(),
+                backend: "main".into(),
+                reason: "old".into(),
                 rejected_at: 7,
                 event: raw(lines[0]),
             }],

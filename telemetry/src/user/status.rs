@@ -18,7 +18,7 @@ use crate::{detached, files};
 #[non_exhaustive]
 pub struct Status {
     /// The name of the tool.
-    pub tool: String,
+    pub tool: ForeignText,
     /// `disabled`, `enabled` or `enabled (local-only)`.
     pub telemetry: &'static str,
     /// The variable, file or author that decided.
@@ -126,9 +126,9 @@ impl Telemetry {
             lost: state.lost,
             last_delivery_s: state.last_delivery_ms.map(ago),
             last_error_s: state.last_problem.as_ref().map(|problem| ago(problem.at_ms)),
-            last_error: state.last_problem.map(|problem| problem.reason.into()),
+            last_error: state.last_problem.map(|problem| problem.reason),
             paused_s: state.circuit.open_for(now).map(|pause| pause.as_secs() + 1),
-            not_swapped: state.not_swapped.map(|problem| problem.reason.into()),
+            not_swapped: state.not_swapped.map(|problem| problem.reason),
         };
         let gone = self.core().scheduler().backends().gone();
         let gone = gone.into_iter().filter(|(name, _)| !names.contains(name));
@@ -172,7 +172,7 @@ impl Telemetry {
             (collection_text(Collection::Off), "turned off by the tool's author".to_owned())
         };
         Status {
-            tool: context.settings.tool.clone(),
+            tool: (&context.settings.tool).into(),
             // With configured backends the events are not local.
             telemetry: if info.ignores_local && context.enabled { "enabled" } else { telemetry },
             because,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jackfield_loader::span;
 
 use super::board::View;
-use crate::{console::one_line, run_state::BackendNow, status_text};
+use crate::{run_state::BackendNow, status_text};
 
 /// A main thread that has written no status for this time hangs. It is long, because whoever asks may kill the
 /// process, and a slow disk is no reason for that.
@@ -45,6 +45,6 @@ pub(super) fn ready(view: Option<&View>) -> Result<(), String> {
     match now.spools.iter().flat_map(|spool| &spool.backends).find(is_missing) {
         None => Ok(()),
         Some(backend) => Err(status_text::not_as_configured(backend)
-            .unwrap_or_else(|| format!("{}: not open yet; its events wait", one_line(&backend.name)))),
+            .unwrap_or_else(|| format!("{}: not open yet; its events wait", backend.name))),
     }
 }

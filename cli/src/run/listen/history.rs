@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jackfield_loader::ForeignText;
+
 use crate::run_state::{Snapshot, SpoolNow};
 
 /// The time of a sample.
@@ -38,7 +40,7 @@ pub(super) struct History {
 struct Base {
     at: Instant,
     read: u64,
-    delivered: BTreeMap<(String, String), u64>,
+    delivered: BTreeMap<(String, ForeignText), u64>,
     waiting: u64,
     was_open: bool,
 }

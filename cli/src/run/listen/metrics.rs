@@ -121,7 +121,7 @@ pub(super) fn metrics(view: &View) -> String {
     let now = &view.snapshot;
     let mut text = Text::default();
     text.family("jackfield_build_info", "gauge", "1, with the version of the command.");
-    text.sample("jackfield_build_info", &[("version", label(&now.version))], 1);
+    text.sample("jackfield_build_info", &[("version", label(now.version.as_raw()))], 1);
     text.family("jackfield_ready", "gauge", "1 while /readyz answers 200.");
     text.sample("jackfield_ready", &[], u8::from(ready(Some(view)).is_ok()));
     text.family("jackfield_status_age_seconds", "gauge", "Age of the status that these metrics are of.");
@@ -134,9 +134,9 @@ pub(super) fn metrics(view: &View) -> String {
     for (labels, spool) in &spools {
         let mut dropped: Vec<_> = DropReason::all().map(|reason| (reason.to_string(), 0)).collect();
         for (reason, number) in &spool.dropped {
-            match dropped.iter_mut().find(|(known, _)| known == reason) {
+            match dropped.iter_mut().find(|(known, _)| reason == known) {
                 Some((_, known)) => *known = *number,
-                None => dropped.push((reason.clone(), *number)),
+                None => dropped.push((reason.as_raw().to_owned(), *number)),
             }
         }
         for (reason, number) in dropped {
@@ -147,10 +147,9 @@ pub(super) fn metrics(view: &View) -> String {
     let backends: Vec<_> = spools
         .iter()
         .flat_map(|(labels, spool)| {
-            spool
-                .backends
-                .iter()
-                .map(|backend| ([&labels[..], &[("backend", label(&backend.name))]].concat(), backend))
+            spool.backends.iter().map(|backend| {
+                ([&labels[..], &[("backend", label(backend.name.as_raw()))]].concat(), backend)
+            })
         })
         .collect();
     text.family("jackfield_backend_info", "gauge", "1, with the plugin of the backend.");
@@ -161,7 +160,7 @@ pub(super) fn metrics(view: &View) -> String {
             &[
                 ("plugin", label(plugin.map_or("", ForeignText::as_raw))),
                 ("plugin_version", label(version.map_or("", ForeignText::as_raw))),
-                ("isolation", label(&backend.isolation)),
+                ("isolation", label(backend.isolation.as_raw())),
             ],
         ];
         text.sample("jackfield_backend_info", &labels.concat(), 1);

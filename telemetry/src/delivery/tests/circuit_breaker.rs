@@ -50,13 +50,9 @@ fn without_an_answer_the_circuit_stays_as_it_is() {
     circuit.settled(&failure(None), 1000, LONGEST);
     let before = circuit.clone();
     circuit.settled(&Settlement { not_asked: true, ..Settlement::default() }, 1000, LONGEST);
-    circuit.not_opened(
-        &OpenError::Plugin { reason: "it is not there".to_owned(), ran: false },
-        1000,
-        LONGEST,
-    );
+    circuit.not_opened(&OpenError::Plugin { reason: "it is not there".into(), ran: false }, 1000, LONGEST);
     assert_eq!(circuit, before);
-    circuit.not_opened(&OpenError::Unavailable { reason: "away".to_owned() }, 1000, LONGEST);
+    circuit.not_opened(&OpenError::Unavailable { reason: "away".into() }, 1000, LONGEST);
     assert_ne!(circuit, before);
     circuit.close();
     assert_eq!(circuit, CircuitBreaker::default());

@@ -144,7 +144,7 @@ fn an_open_circuit_of_the_guard_loses_nothing_of_a_resend() {
     let resent = delivery.resend(Instant::now() + LONG).expect("readable");
     let [to] = &*resent.backends else { panic!("{resent:?}") };
     assert_eq!((to.waiting, to.lost), (3, 0), "{resent:?}");
-    assert!(to.reason.as_deref().is_some_and(|reason| reason.contains("circuit open")), "{resent:?}");
+    assert!(to.reason.as_ref().is_some_and(|reason| reason.as_raw().contains("circuit open")), "{resent:?}");
     assert_eq!(aside(home), before);
     assert_eq!(state(home).lost, 3, "of the first time");
 }
@@ -205,7 +205,10 @@ fn a_resend_to_a_backend_that_does_not_open_opens_its_circuit() {
         let mut delivery = delivery(home, target, mode, Arc::new(|| Collection::On));
         let resent = delivery.resend(Instant::now() + LONG).expect("readable");
         let [to] = &*resent.backends else { panic!("{resent:?}") };
-        assert!(to.reason.as_ref().is_some_and(|reason| reason.contains("made by the test")), "{resent:?}");
+        assert!(
+            to.reason.as_ref().is_some_and(|reason| reason.as_raw().contains("made by the test")),
+            "{resent:?}"
+        );
         assert_eq!(aside(home), before);
         let state = state(home);
         assert!(state.circuit.has_failures() && state.last_problem.is_some(), "{state:?}");

@@ -221,7 +221,7 @@ fn torn_dead_letters_lose_their_last_line_only() {
         .expect("room");
     deliverer.reject("a", [(&*two, "too old")]).expect("healthy");
     let rejected = spool.rejected().expect("healthy");
-    let reasons: Vec<_> = rejected.iter().map(|one| (one.event.get(), &*one.reason)).collect();
+    let reasons: Vec<_> = rejected.iter().map(|one| (one.event.get(), one.reason.as_raw())).collect();
     assert_eq!(reasons, [(&*one, "no such field"), (&*two, "too old")]);
     deliverer.forget_rejected(&rejected[..1]).expect("healthy");
     assert_eq!(spool.rejected().expect("healthy").len(), 1);
@@ -307,7 +307,7 @@ fn two_dead_letters() -> (TempDir, Spool, Deliverer, Vec<Rejected>) {
 /// The reasons of the dead letters that are kept after the next claim, which drops those that are too old.
 fn reasons_after_expiry(spool: &Spool) -> Vec<String> {
     drop(claim(spool, &["a"]));
-    spool.rejected().expect("healthy").into_iter().map(|one| one.reason).collect()
+    spool.rejected().expect("healthy").into_iter().map(|one| one.reason.to_string()).collect()
 }
 
 #[test]

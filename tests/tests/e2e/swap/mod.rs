@@ -77,7 +77,8 @@ impl Service {
     /// What the live backend has to say of a refused swap.
     fn why_not(&self, backend: &str) -> Option<String> {
         let live = self.telemetry.live_backends();
-        live.into_iter().find(|live| live.name == backend).expect("it is there").not_swapped
+        let live = live.into_iter().find(|live| live.name == backend).expect("it is there");
+        live.not_swapped.map(|reason| reason.to_string())
     }
 }
 
