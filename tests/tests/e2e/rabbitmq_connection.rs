@@ -95,9 +95,9 @@ fn the_name_of_a_connection_is_the_tools_unless_an_option_names_it() {
 fn the_wrong_port_is_reported_with_the_right_scheme() {
     let broker = broker();
     let config = |url: String| json!({"url": url, "queue": "q", "tls": {}});
-    let reason = refused(&config(format!("amqps://u:p@127.0.0.1:{}", broker.port())));
+    let reason = refused(&config(format!("amqps://user:not-checked-1@127.0.0.1:{}", broker.port())));
     assert!(reason.contains("the server does not speak TLS on this port"), "{reason}");
-    let reason = refused(&config(format!("amqp://u:p@127.0.0.1:{}", broker.tls_port())));
+    let reason = refused(&config(format!("amqp://user:not-checked-1@127.0.0.1:{}", broker.tls_port())));
     assert!(reason.contains("TLS needs amqps://"), "{reason}");
 }
 

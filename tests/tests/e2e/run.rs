@@ -67,11 +67,11 @@ fn a_fifo_is_read_while_its_writers_come_and_go() {
 }
 
 #[test]
-fn a_regular_file_and_a_missing_configuration_are_refused() {
+fn a_folder_and_a_missing_configuration_are_refused() {
     let site = Site::new(&[to_file("one", "one.jsonl")]);
     site.write("regular", "");
-    let ended = site.run(&["run", "--state", "state", "regular"]).with_code(7);
-    assert!(ended.stderr.contains("send it with `jackfield send`"), "{ended:#?}");
+    let ended = site.run(&["run", "--state", "state", "."]).with_code(7);
+    assert!(ended.stderr.contains("expected a file, a FIFO or `-`, found a folder"), "{ended:#?}");
     let ended = site.run(&["run", "--state", "regular"]).with_code(7);
     assert!(
         ended.stderr.contains("found a file: name a folder with --state; nothing was read"),
