@@ -15,7 +15,7 @@ fuzz_target!(|text: &str| {
         Err(refusal) => return one_line(&refusal.to_string()),
     };
     let Ok(options) = serde_json::from_str(options) else { return };
-    let _ = schema.input_files(&options);
+    let _ = schema.files(&options);
     for fault in schema.faults(&options) {
         one_line(&fault.what);
     }
