@@ -103,6 +103,7 @@ pub(crate) struct Selected {
     pub(crate) targets: Vec<ConfiguredBackend>,
     pub(crate) info: BackendInfo,
     /// The files of values in the configuration; if one of them can't be used, that one.
+    #[cfg_attr(not(feature = "watch"), expect(dead_code, reason = "read by the watch"))]
     pub(crate) value_files: Vec<PathBuf>,
 }
 
