@@ -20,7 +20,7 @@ use std::{
 
 use flate2::read::MultiGzDecoder;
 use jackfield_loader::{
-    files::{self, Access},
+    files::{self, Access, identity},
     show_path,
 };
 
@@ -34,29 +34,19 @@ const LAST_BYTES: Duration = Duration::from_secs(1);
 /// Length of the file with the position, in bytes.
 const ROOM: usize = 80;
 
-/// Device and inode.
-pub(super) type Identity = (u64, u64);
-
-#[cfg(unix)]
-pub(super) fn identity(metadata: &Metadata) -> Identity {
-    use std::os::unix::fs::MetadataExt as _;
-    (metadata.dev(), metadata.ino())
-}
-
-#[cfg(not(unix))]
-pub(super) fn identity(_metadata: &Metadata) -> Identity {
-    (0, 0)
-}
-
-/// Whether the bytes are the start of a gzip file (RFC 1952).
-fn is_gzip(start: [u8; 2]) -> bool {
-    start == [0x1f, 0x8b]
+/// Whether a file has the start of one that gzip has compressed (RFC 1952). Its next bytes are those of the start.
+fn is_compressed(mut file: &File) -> io::Result<bool> {
+    let mut start = [0; 2];
+    let is_read = read_full(&mut file, &mut start)? == start.len();
+    file.rewind()?;
+    Ok(is_read && start == [0x1f, 0x8b])
 }
 
 /// Up to where a file was stored.
 pub(super) struct Position {
     file: File,
-    of: Identity,
+    /// Device and inode of the file that was read.
+    of: (u64, u64),
     offset: u64,
 }
 
@@ -74,7 +64,7 @@ impl Position {
         Ok(Self { file, of, offset })
     }
 
-    fn set(&mut self, of: Identity, offset: u64) {
+    fn set(&mut self, of: (u64, u64), offset: u64) {
         (self.of, self.offset) = (of, offset);
         let text = format!("{:<width$}\n", format!("{} {} {offset}", of.0, of.1), width = ROOM - 1);
         let written = self.file.rewind().and_then(|()| self.file.write_all(text.as_bytes()));
@@ -83,8 +73,15 @@ impl Position {
         }
     }
 
-    fn advance(&mut self, len: usize) {
-        self.set(self.of, self.offset + len as u64);
+    /// Goes on behind the bytes of a block that were taken. If they are `inside` a line, the file keeps the start of
+    /// the line: its beginning is in memory alone until its end has come.
+    fn advance(&mut self, len: usize, inside: bool) {
+        let offset = self.offset + len as u64;
+        if inside {
+            self.offset = offset;
+        } else {
+            self.set(self.of, offset);
+        }
     }
 }
 
@@ -104,16 +101,18 @@ pub(super) fn resume(path: &Path, mut position: Position) -> io::Result<RegularF
         }
         position.set(found, 0);
     }
-    let mut start = [0; 2];
-    let mut read = &file;
-    let compressed = read.read_exact(&mut start).is_ok() && is_gzip(start);
-    if !compressed {
+    if !is_compressed(&file)? {
         return Ok(RegularFile::Followed(Followed::new(path, file, position)));
     }
-    read.rewind()?;
     let mut decoder = MultiGzDecoder::new(file);
     io::copy(&mut (&mut decoder).take(position.offset), &mut io::sink())?;
-    Ok(RegularFile::Compressed(Compressed { decoder, buffer: Vec::new(), ended: false, position }))
+    Ok(RegularFile::Compressed(Compressed {
+        decoder,
+        buffer: Vec::new(),
+        inside: false,
+        ended: false,
+        position,
+    }))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the user's input")]
@@ -121,14 +120,17 @@ fn open(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
-/// The file in the folder of `path` that was read last, if it has bytes that were not stored.
+/// The file in the folder of `path` that was followed last, if it has bytes that were not stored. The position in a
+/// compressed file counts other bytes than its own.
 fn renamed(path: &Path, position: &Position) -> Option<(PathBuf, File)> {
     let entries = fs::read_dir(path.parent()?).ok()?;
     let is_it =
         |found: &Metadata| found.is_file() && identity(found) == position.of && found.len() > position.offset;
     let old = entries.flatten().find(|entry| entry.metadata().is_ok_and(|found| is_it(&found)))?.path();
     let file = open(&old).ok()?;
-    file.metadata().is_ok_and(|found| is_it(&found)).then_some((old, file))
+    let is_followed =
+        file.metadata().is_ok_and(|found| is_it(&found)) && !is_compressed(&file).unwrap_or(true);
+    is_followed.then_some((old, file))
 }
 
 /// A regular file that is read.
@@ -164,11 +166,11 @@ impl Source for RegularFile {
         match self {
             Self::Followed(file) => {
                 file.left -= len;
-                file.position.advance(len);
+                file.position.advance(len, file.inside);
             }
             Self::Compressed(file) => {
                 file.buffer.drain(..len);
-                file.position.advance(len);
+                file.position.advance(len, file.inside);
             }
         }
         Ok(())
@@ -182,13 +184,15 @@ pub(super) struct Followed {
     position: Position,
     /// Bytes that were given and not taken.
     left: usize,
+    /// Whether the block that was given is a part of a line.
+    inside: bool,
     /// The last time at which bytes came.
     came: Instant,
 }
 
 impl Followed {
     fn new(path: &Path, file: File, position: Position) -> Self {
-        Self { path: path.to_owned(), file, position, left: 0, came: Instant::now() }
+        Self { path: path.to_owned(), file, position, left: 0, inside: false, came: Instant::now() }
     }
 
     /// Goes on with the file that is at the path now, from its start.
@@ -210,7 +214,9 @@ impl Followed {
             let len = self.read(block)?;
             if len > self.left {
                 (self.left, self.came) = (len, Instant::now());
-                return Ok(Found { len, end: false, full: len == block.len() });
+                let found = Found { len, end: false, full: len == block.len() };
+                self.inside = is_inside(found, block);
+                return Ok(found);
             }
             if self.came.elapsed() >= LAST_BYTES && self.is_replaced() {
                 if len > 0 {
@@ -247,6 +253,8 @@ pub(super) struct Compressed {
     decoder: MultiGzDecoder<File>,
     /// Bytes that were given and not taken.
     buffer: Vec<u8>,
+    /// Whether the block that was given is a part of a line.
+    inside: bool,
     ended: bool,
     position: Position,
 }
@@ -260,8 +268,15 @@ impl Compressed {
         self.buffer.truncate(len);
         self.ended |= read? == 0 && old < BLOCK;
         block[..len].copy_from_slice(&self.buffer);
-        Ok(Found { len, end: self.ended, full: len == BLOCK })
+        let found = Found { len, end: self.ended, full: len == BLOCK };
+        self.inside = is_inside(found, block);
+        Ok(found)
     }
+}
+
+/// Whether a block is a part of a line that is longer than a block.
+fn is_inside(found: Found, block: &[u8]) -> bool {
+    found.full && memchr::memchr(b'\n', &block[..found.len]).is_none()
 }
 
 /// Reads until the block is full or nothing more comes.
@@ -276,4 +291,56 @@ fn read_full(reader: &mut impl Read, block: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The file, the number of bytes that were given, and what the next run would begin with.
+    fn resumed(folder: &Path, taken: usize) -> (RegularFile, u64) {
+        let (input, state) = (folder.join("input"), folder.join("state"));
+        let mut file = resume(&input, Position::open(&state).expect("room")).expect("there");
+        let mut block = vec![0; BLOCK];
+        file.next(&mut block, &|| true).expect("readable");
+        file.take(taken).expect("there");
+        let kept = Position::open(&state).expect("there").offset;
+        (file, kept)
+    }
+
+    #[test]
+    fn a_run_that_is_killed_inside_a_long_line_begins_with_its_start() {
+        let folder = tempfile::tempdir().expect("room");
+        let long = "x".repeat(2 * BLOCK);
+        fs::write(folder.path().join("input"), format!("one\n{long}")).expect("room");
+        let (mut file, kept) = resumed(folder.path(), 4);
+        assert_eq!(kept, 4);
+        let mut block = vec![0; BLOCK];
+        assert!(file.next(&mut block, &|| true).expect("readable").full);
+        file.take(BLOCK).expect("there");
+        assert_eq!(Position::open(&folder.path().join("state")).expect("there").offset, 4);
+        fs::write(folder.path().join("input"), format!("one\n{long}\n")).expect("room");
+        assert_eq!(file.next(&mut block, &|| true).expect("readable").len, BLOCK);
+        file.take(BLOCK).expect("there");
+        assert_eq!(file.next(&mut block, &|| true).expect("readable").len, 1);
+        file.take(1).expect("there");
+        let end = 4 + long.len() as u64 + 1;
+        assert_eq!(Position::open(&folder.path().join("state")).expect("there").offset, end);
+    }
+
+    #[test]
+    fn a_compressed_file_that_was_renamed_is_not_read_as_lines() {
+        let folder = tempfile::tempdir().expect("room");
+        let input = folder.path().join("input");
+        fs::write(&input, [&[0x1f, 0x8b][..], &[0; 100]].concat()).expect("room");
+        let of = identity(&fs::metadata(&input).expect("there"));
+        let mut position = Position::open(&folder.path().join("state")).expect("room");
+        position.set(of, 10);
+        fs::rename(&input, folder.path().join("input.1")).expect("renamed");
+        fs::write(&input, "one\n").expect("room");
+        let RegularFile::Followed(file) = resume(&input, position).expect("there") else {
+            panic!("compressed")
+        };
+        assert_eq!(file.position.of, identity(&fs::metadata(&input).expect("there")));
+    }
 }

@@ -11,10 +11,13 @@ use std::{
 
 use jackfield::forward::Forwarder;
 use jackfield::spool::DropReason;
-use jackfield_loader::{files, show_path};
+use jackfield_loader::{
+    files::{self, identity},
+    show_path,
+};
 
 use super::{
-    followed::{self, identity},
+    followed,
     sink::{Counts, Sink},
     source::{BLOCK, Source, Stream},
 };

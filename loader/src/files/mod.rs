@@ -28,7 +28,7 @@ pub(crate) mod write;
 pub use self::{
     judge::{Owner, Untrusted, judge, judge_link, mode_for_others},
     lock::{ReplaceLock, is_held, lock_until, try_lock, try_lock_shared},
-    open::{Access, FileError, create_folder, is_utf16, kind, open, read, read_open, remove},
+    open::{Access, FileError, create_folder, identity, is_utf16, kind, open, read, read_open, remove},
     size_limit::Appended,
     write::{Mode, Replacement, Survives, behind_links, create, exchange, replace, write_all, write_counted},
 };

@@ -220,6 +220,21 @@ pub fn is_utf16(text: &[u8]) -> bool {
     head.len() >= 4 && (head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") || half)
 }
 
+/// Device and inode, which are those of one file alone while it is open. Zeros on a platform without them.
+#[must_use]
+#[cfg(unix)]
+pub fn identity(found: &fs::Metadata) -> (u64, u64) {
+    use std::os::unix::fs::MetadataExt as _;
+    (found.dev(), found.ino())
+}
+
+/// Device and inode, which this platform does not have.
+#[must_use]
+#[cfg(not(unix))]
+pub fn identity(_found: &fs::Metadata) -> (u64, u64) {
+    (0, 0)
+}
+
 /// Creates the missing folders of a path, which only the user can enter.
 pub fn create_folder(folder: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();

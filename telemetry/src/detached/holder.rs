@@ -8,7 +8,7 @@
 use std::{
     fs::{self, File, Metadata},
     io::{self, Seek as _, SeekFrom},
-    os::unix::fs::{FileExt as _, MetadataExt as _},
+    os::unix::fs::FileExt as _,
     process,
     time::Duration,
 };
@@ -80,8 +80,7 @@ fn group_of(process: Pid) -> Option<Pid> {
 fn has_open(process: Pid, file: &Metadata) -> bool {
     let descriptors = fs::read_dir(format!("/proc/{}/fd", process.as_raw_nonzero()));
     descriptors.into_iter().flatten().flatten().any(|descriptor| {
-        fs::metadata(descriptor.path())
-            .is_ok_and(|found| (found.dev(), found.ino()) == (file.dev(), file.ino()))
+        fs::metadata(descriptor.path()).is_ok_and(|found| files::identity(&found) == files::identity(file))
     })
 }
 
