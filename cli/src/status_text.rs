@@ -2,10 +2,7 @@
 
 use jackfield_loader::{ForeignText, count, span};
 
-use crate::{
-    console::one_line,
-    run_state::{BackendNow, Kept, Snapshot, SpoolNow},
-};
+use crate::run_state::{BackendNow, Kept, Snapshot, SpoolNow};
 
 /// The headings of a table of backends, the most important first: a narrow terminal leaves out the last ones.
 pub(crate) const HEAD: [&str; 11] = [
@@ -114,8 +111,7 @@ pub(crate) fn of_spool(spool: &SpoolNow) -> Vec<String> {
 
 /// The last error of a backend, and why it is not what the configuration says.
 pub(crate) fn of_backend(backend: &BackendNow) -> Vec<String> {
-    let BackendNow { last_error, last_error_s, .. } = backend;
-    let name = one_line(&backend.name);
+    let BackendNow { name, last_error, last_error_s, .. } = backend;
     let error = last_error.as_ref().map(|error| {
         let since = span(last_error_s.unwrap_or_default());
         format!("{name}: {since} ago: {error}")
@@ -125,7 +121,7 @@ pub(crate) fn of_backend(backend: &BackendNow) -> Vec<String> {
 
 /// Why a backend is not what the configuration says.
 pub(crate) fn not_as_configured(backend: &BackendNow) -> Option<String> {
-    let (name, reason) = (one_line(&backend.name), backend.not_swapped.as_ref()?);
+    let (name, reason) = (&backend.name, backend.not_swapped.as_ref()?);
     Some(match backend.open {
         true => format!("{name}: stays as it was: {reason}"),
         false => format!("{name}: can't be opened yet: {reason}; its events wait"),

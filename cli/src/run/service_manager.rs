@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use jackfield_loader::count;
 
-use crate::{console, run_state::Snapshot};
+use crate::run_state::Snapshot;
 
 /// The shortest time between two texts of `systemctl status`.
 const TEXT: Duration = Duration::from_secs(5);
@@ -66,12 +66,11 @@ fn text(now: &Snapshot) -> String {
     let waiting: u64 = now.spools.iter().map(|spool| spool.waiting).sum();
     let numbers = format!("{}, {}", count(now.events, "event"), count(waiting, "waiting event"));
     let mut problems = now.problems().into_iter();
-    let text = match (problems.next(), problems.len()) {
+    match (problems.next(), problems.len()) {
         (None, _) => numbers,
         (Some(first), 0) => format!("{numbers}; {first}"),
         (Some(first), others) => format!("{numbers}; {first}; {}", count(others, "more problem")),
-    };
-    console::one_line(text).to_string()
+    }
 }
 
 #[cfg(unix)]

@@ -108,7 +108,7 @@ fn check(common: &CommonArgs, folder: &Path) -> Result<Exit, CommandError> {
     if common.json {
         console::print_json(&json!({ "alive": alive, "problems": problems, "exit_code": exit.code() }))?;
     } else {
-        let lines: String = problems.iter().map(|line| format!("{}\n", console::one_line(line))).collect();
+        let lines: String = problems.iter().map(|line| format!("{line}\n")).collect();
         console::print(if lines.is_empty() { "nothing is wrong\n" } else { &lines })?;
     }
     Ok(exit)
