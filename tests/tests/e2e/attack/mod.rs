@@ -9,6 +9,7 @@ mod files;
 #[path = "../../../../loader/tests/common/mod.rs"]
 mod libraries;
 mod races;
+mod schemas;
 
 /// Says how many attacks of a kind were tried: `scripts/test --attack` shows these lines.
 #[allow(clippy::print_stdout, reason = "it reports as a harness does")]
