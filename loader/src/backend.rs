@@ -81,7 +81,7 @@ impl Backend {
         let Isolation::Process(process) = &options.isolation else { return Ok(()) };
         #[cfg(target_os = "linux")]
         let entry = {
-            let content = Arc::clone(plugin.content());
+            let content = Arc::clone(plugin.content()?);
             Ok(crate::isolated::instance::rehearsal(content, plugin.path(), process, options))
         };
         #[cfg(not(target_os = "linux"))]

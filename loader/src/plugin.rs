@@ -2,16 +2,16 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::boundary::text::show;
 use crate::guard::error::{CloseError, OpenError, Stage};
 use crate::guard::options::Isolation;
-use crate::inspect::error::{InspectError, Refusal, check_start};
-use crate::inspect::inspect_bytes;
+use crate::inspect::error::{InspectError, Refusal};
 use crate::inspect::inspection::Inspection;
 use crate::inspect::metadata::Metadata;
+use crate::inspect::{inspect_bytes, inspect_file};
 use crate::library::content::{Content, Digest};
 use crate::library::file::LibraryFile;
 use crate::library::find::{self, FindError};
@@ -110,23 +110,27 @@ pub fn inspect(path: &Path) -> Result<Inspection, Error> {
     Candidate::open(path).map(|candidate| candidate.inspection)
 }
 
-/// A file that was read and inspected. All later stages use the bytes that were read.
+/// A file that was opened and inspected. What is read for that are headers, symbols and metadata.
+///
+/// The whole file is copied when its bytes are needed first. From then on nothing can change them, and all later
+/// stages use the copy, whose inspection must have the same result.
 pub struct Candidate {
     path: PathBuf,
     file: LibraryFile,
     inspection: Inspection,
+    content: OnceLock<Arc<Content>>,
 }
 
 impl Candidate {
-    /// Reads and inspects a file.
+    /// Opens and inspects a file.
     ///
     /// # Errors
     /// As [`inspect`].
     pub fn open(path: &Path) -> Result<Self, Error> {
         let error = |reason| Error::Inspect { path: path.to_owned(), reason };
-        let file = LibraryFile::open(path, check_start).map_err(error)?;
-        let inspection = inspect_bytes(file.content.bytes()).map_err(error)?;
-        Ok(Self { path: path.to_owned(), file, inspection })
+        let file = LibraryFile::open(path).map_err(|reason| error(reason.into()))?;
+        let inspection = inspect_file(&file.handles.file, file.size).map_err(error)?;
+        Ok(Self { path: path.to_owned(), file, inspection, content: OnceLock::new() })
     }
 
     /// The result of the inspection.
@@ -135,31 +139,66 @@ impl Candidate {
         &self.inspection
     }
 
-    /// The bytes that were read.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        self.file.content.bytes()
+    /// The bytes, which are copied by the first call.
+    ///
+    /// # Errors
+    /// [`Error::Inspect`]: the file can't be read, or was changed since it was inspected.
+    pub fn bytes(&self) -> Result<&[u8], Error> {
+        Ok(self.content()?.bytes())
     }
 
     /// SHA-256 of these bytes, computed once.
-    #[must_use]
-    pub fn digest(&self) -> Digest {
-        self.file.content.digest()
+    ///
+    /// # Errors
+    /// As [`bytes`](Self::bytes).
+    pub fn digest(&self) -> Result<Digest, Error> {
+        Ok(self.content()?.digest())
     }
 
-    /// Whether a policy or a bare [`Trust`] allows the bytes that were read. Reads a signature beside the
-    /// file.
+    pub(crate) fn content(&self) -> Result<&Arc<Content>, Error> {
+        if let Some(content) = self.content.get() {
+            return Ok(content);
+        }
+        let content = self.copy().map_err(|reason| Error::Inspect { path: self.path.clone(), reason })?;
+        Ok(self.content.get_or_init(|| Arc::new(content)))
+    }
+
+    fn copy(&self) -> Result<Content, InspectError> {
+        let content = self.file.copy(&self.path)?;
+        let inspection = inspect_bytes(content.bytes())?;
+        if inspection.agrees_with(&self.inspection) { Ok(content) } else { Err(InspectError::Changed) }
+    }
+
+    /// Whether a policy or a bare [`Trust`] allows the file. A policy that requires a pin or a signature judges
+    /// the bytes, and reads a signature beside the file.
+    ///
+    /// # Errors
+    /// [`Error::Verify`], and [`Error::Inspect`] as for [`bytes`](Self::bytes).
+    pub fn allowed_by(&self, policy: impl Into<Policy>) -> Result<(), Error> {
+        self.judge(&policy.into()).map(drop)
+    }
+
+    /// As [`allowed_by`](Self::allowed_by), for what the policy requires of the owner and the folders of the file.
+    /// Reads no bytes.
     ///
     /// # Errors
     /// [`Error::Verify`].
-    pub fn allowed_by(&self, policy: impl Into<Policy>) -> Result<(), Error> {
-        self.judge(&policy.into())
-            .map(drop)
-            .map_err(|reason| Error::Verify { path: self.path.clone(), reason })
+    pub fn place_allowed_by(&self, policy: impl Into<Policy>) -> Result<(), Error> {
+        policy::verify_place(&self.file.handles, &policy.into()).map_err(|reason| self.distrusted(reason))
     }
 
-    fn judge(&self, policy: &Policy) -> Result<Option<PublicKey>, VerifyError> {
-        policy::verify(&self.path, &self.file, &self.inspection.metadata, policy)
+    fn judge(&self, policy: &Policy) -> Result<Option<PublicKey>, Error> {
+        self.place_allowed_by(policy)?;
+        if !policy.judges_content() {
+            return Ok(None);
+        }
+        let (metadata, content) = (&self.inspection.metadata, self.content()?);
+        policy::verify_content(&self.path, &self.file.handles, metadata, content, policy)
+            .map_err(|reason| self.distrusted(reason))
+    }
+
+    fn distrusted(&self, reason: VerifyError) -> Error {
+        Error::Verify { path: self.path.clone(), reason }
     }
 
     /// Requires that this host can load the plugin and that `policy` allows it.
@@ -196,17 +235,12 @@ impl Candidate {
         &self.path
     }
 
-    #[cfg(target_os = "linux")]
-    pub(crate) fn content(&self) -> &Arc<Content> {
-        &self.file.content
-    }
-
     fn accept(self, verdict: Result<(), Refusal>, policy: impl Into<Policy>) -> Result<Verified, Error> {
         require(&self.path, verdict)?;
-        let signer =
-            self.judge(&policy.into()).map_err(|reason| Error::Verify { path: self.path.clone(), reason })?;
-        let Self { path, file, inspection } = self;
-        Ok(Verified(Accepted { path, inspection, content: file.content, signer }))
+        let signer = self.judge(&policy.into())?;
+        let content = Arc::clone(self.content()?);
+        let Self { path, inspection, .. } = self;
+        Ok(Verified(Accepted { path, inspection, content, signer }))
     }
 }
 
@@ -230,17 +264,18 @@ struct Accepted {
 impl Accepted {
     fn still_allowed_by(&self, policy: &Policy) -> Result<(), Error> {
         let Self { path, inspection, content, signer } = self;
+        let refused = |reason| Err(Error::Verify { path: path.clone(), reason });
         // This policy requires nothing.
         if policy.trust() == Trust::Any {
             return Ok(());
         }
-        let now = Candidate::open(path).ok().filter(|candidate| candidate.bytes() == content.bytes());
-        let judged = match now.map(|candidate| candidate.judge(policy)) {
-            Some(Err(error)) if !error.is_fault() => Err(error),
+        let now = Candidate::open(path).ok().filter(|candidate| candidate.file.has(content.bytes()));
+        match now.map(|candidate| candidate.judge(policy)) {
+            Some(Err(Error::Verify { reason, .. })) if !reason.is_fault() => refused(reason),
             Some(Ok(_)) => Ok(()),
-            _ => policy::verify_again(path, &inspection.metadata, content, signer.as_ref(), policy),
-        };
-        judged.map_err(|reason| Error::Verify { path: path.clone(), reason })
+            _ => policy::verify_again(path, &inspection.metadata, content, signer.as_ref(), policy)
+                .or_else(refused),
+        }
     }
 }
 
@@ -282,6 +317,12 @@ impl Verified {
     #[must_use]
     pub fn metadata(&self) -> &Metadata {
         &self.0.inspection.metadata
+    }
+
+    /// SHA-256 of the verified bytes.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.0.content.digest()
     }
 
     #[cfg(target_os = "linux")]

@@ -12,13 +12,16 @@ mod common;
 use std::{
     fs,
     io::ErrorKind,
-    os::unix::{fs::symlink, net::UnixListener},
+    os::unix::{
+        fs::{PermissionsExt as _, symlink},
+        net::UnixListener,
+    },
     path::Path,
 };
 
 use common::{Plugin, folder};
 use jackfield_loader::{
-    Error, ImageError, InspectError, Stage,
+    Candidate, Error, ImageError, InspectError, Stage, Trust,
     files::{self, Access, Appended, Survives},
     inspect,
 };
@@ -37,15 +40,23 @@ fn line(path: &Path) -> String {
     line[stage.len()..].to_owned()
 }
 
-/// The output of `line` for a file in a process that may write files of at most 4,096 bytes. For that, the
-/// test with the given name runs again in a child process, which does nothing else.
-fn line_under_a_file_size_limit(test: &str, path: &Path) -> String {
+/// The name of a plugin and then the verdict on it, or the refusal by the inspection, in a process that may write files of at
+/// most 4,096 bytes, so that no library can be copied. For that, the test with the given name runs again in a child process,
+/// which does nothing else.
+fn told_without_a_copy(test: &str, path: &Path) -> String {
     const FILE: &str = "FILE_UNDER_A_LIMIT";
     if let Some(path) = std::env::var_os(FILE) {
         let limit = Rlimit { current: Some(4096), ..getrlimit(Resource::Fsize) };
         setrlimit(Resource::Fsize, limit).unwrap();
-        let error = inspect(Path::new(&path)).unwrap_err();
-        println!("<<{error}>>");
+        let told = match Candidate::open(Path::new(&path)) {
+            Err(refusal) => refusal.to_string(),
+            Ok(candidate) => {
+                let name = candidate.inspection().metadata.name.to_string();
+                let refusal = candidate.verify(Trust::Pinned).map(drop).unwrap_err();
+                format!("{name}; {refusal}")
+            }
+        };
+        println!("<<{told}>>");
         std::process::exit(0);
     }
     let output = rerun(test).env(FILE, path).output().unwrap();
@@ -56,16 +67,65 @@ fn line_under_a_file_size_limit(test: &str, path: &Path) -> String {
 }
 
 #[test]
-fn a_library_above_the_file_size_limit_is_refused() {
+fn a_library_above_the_file_size_limit_is_inspected_and_not_loaded() {
     let folder = folder();
     let path = Plugin::new("large").build(folder.path(), "libx.so");
     let size = fs::metadata(&path).unwrap().len();
-    let test = "a_library_above_the_file_size_limit_is_refused";
+    let test = "a_library_above_the_file_size_limit_is_inspected_and_not_loaded";
     assert_eq!(
-        line_under_a_file_size_limit(test, &path),
+        told_without_a_copy(test, &path),
         format!(
-            "inspect: {}: is {size} bytes, but this process may write files of at most 4096 bytes, and a library is \
+            "large; inspect: {}: is {size} bytes, but this process may write files of at most 4096 bytes, and a library is \
              copied before it is loaded: raise the limit (ulimit -f)",
+            path.display()
+        )
+    );
+}
+
+#[test]
+fn a_huge_file_is_inspected_and_its_owner_judged_before_it_is_copied() {
+    let folder = folder();
+    let path = Plugin::new("sparse").build(folder.path(), "libx.so");
+    fs::File::options().append(true).open(&path).unwrap().set_len(511 << 20).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+    let test = "a_huge_file_is_inspected_and_its_owner_judged_before_it_is_copied";
+    let told = told_without_a_copy(test, &path);
+    let refusal = format!("sparse; verify: {} is writable by group and others (mode 0666)", path.display());
+    assert!(told.starts_with(&refusal), "{told}");
+}
+
+/// Where `text` is in `bytes`, in all places.
+fn places(bytes: &[u8], text: &[u8]) -> Vec<usize> {
+    (0..bytes.len()).filter(|at| bytes[*at..].starts_with(text)).collect()
+}
+
+#[test]
+fn what_is_read_for_the_verdict_has_a_limit() {
+    let folder = folder();
+    let path = Plugin::new("tables").build(folder.path(), "libx.so");
+    let mut bytes = fs::read(&path).unwrap();
+    // The header of the section with the dynamic symbols, by type and flags: 200 MB of symbols.
+    let header = places(&bytes, &[11, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0]);
+    let [header] = header[..] else { panic!("{header:?}") };
+    bytes[header + 28..header + 36].copy_from_slice(&(24 * 8_000_000_u64).to_le_bytes());
+    fs::write(&path, bytes).unwrap();
+    fs::File::options().append(true).open(&path).unwrap().set_len(511 << 20).unwrap();
+    let refusal = inspect(&path).unwrap_err().to_string();
+    assert!(refusal.contains("its headers, symbols and metadata take more than 64 MiB: "), "{refusal}");
+}
+
+#[test]
+fn a_file_that_becomes_another_library_is_not_loaded() {
+    let folder = folder();
+    let path = Plugin::new("first").build(folder.path(), "libx.so");
+    let other = Plugin::new("other").build(folder.path(), "liby.so");
+    let candidate = Candidate::open(&path).unwrap();
+    fs::write(&path, fs::read(other).unwrap()).unwrap();
+    let refusal = candidate.verify(Trust::Any).map(drop).unwrap_err().to_string();
+    assert_eq!(
+        refusal,
+        format!(
+            "inspect: {}: was replaced or written to while it was read: try again when it is whole",
             path.display()
         )
     );
@@ -154,7 +214,7 @@ fn a_file_is_refused_by_its_first_bytes() {
     fs::File::create(&path).unwrap().set_len(512 << 20).unwrap();
     // A copy would be impossible here.
     let test = "a_file_is_refused_by_its_first_bytes";
-    let line = line_under_a_file_size_limit(test, &path);
+    let line = told_without_a_copy(test, &path);
     assert!(line.contains("not a library but a file that starts with the bytes 00 00 00 00"), "{line}");
 }
 

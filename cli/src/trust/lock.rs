@@ -166,16 +166,23 @@ impl Found<'_> {
         if !self.is_wanted(metadata.name.as_raw()) {
             return;
         }
-        let mut pin = Pin {
-            name: metadata.name.as_raw().to_owned(),
-            version: metadata.version.as_raw().to_owned(),
-            sha256: candidate.digest(),
-            size: candidate.bytes().len() as u64,
-            target: metadata.target.as_raw().to_owned(),
-            minimum: None,
+        let (name, target) = (metadata.name.as_raw().to_owned(), metadata.target.as_raw().to_owned());
+        let key = (name.clone(), target.clone());
+        let place = candidate.place_allowed_by(Trust::Pinned);
+        let content = place.and_then(|()| Ok((candidate.digest()?, candidate.bytes()?.len() as u64)));
+        let (sha256, size) = match content {
+            Ok(content) => content,
+            Err(refusal) if self.pins.contains_key(&key) => {
+                return log::warn(format_args!("left out: {refusal}"));
+            }
+            Err(refusal) => {
+                self.kept.push(key);
+                return self.refusals.push(refusal.to_string());
+            }
         };
-        let key = key(&pin);
-        pin.minimum = self.old.iter().find(|old| self::key(old) == key).and_then(|old| old.minimum.clone());
+        let minimum = self.old.iter().find(|old| self::key(old) == key).and_then(|old| old.minimum.clone());
+        let version = metadata.version.as_raw().to_owned();
+        let pin = Pin { name, version, sha256, size, target, minimum };
         if let Some(first) = self.pins.get(&key) {
             if first.sha256 != pin.sha256 {
                 let ((name, target), path) = (key, show_path(path));

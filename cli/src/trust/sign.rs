@@ -89,7 +89,7 @@ fn sign(
     let candidate = Candidate::open(file)?;
     let comment = Signature::comment_for(&candidate.inspection().metadata);
     let failed = |error: &dyn Display| super::unusable(file, format_args!("can't be signed: {error}"));
-    let signature = minisign::sign(Some(public), key, candidate.bytes(), Some(&comment), Some(untrusted));
+    let signature = minisign::sign(Some(public), key, candidate.bytes()?, Some(&comment), Some(untrusted));
     let signature = signature.map_err(|error| failed(&error))?.into_string();
     // The loader looks beside the file itself, not beside a link to it.
     let mut path = fs::canonicalize(file).map_err(|error| failed(&error))?.into_os_string();

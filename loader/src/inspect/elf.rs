@@ -6,10 +6,11 @@ use object::read::elf::{Dyn as _, FileHeader, SectionHeader as _, Sym as _};
 
 use super::error::InspectError;
 use super::facts::{Endian, Facts, Format, NEEDED_LIMIT, SYMBOL, c_string, is_named};
+use super::source::Source;
 use super::verdict;
 use crate::boundary::text::ForeignText;
 
-pub(super) fn facts<Elf: FileHeader>(data: &[u8]) -> Result<Facts<'_>, InspectError> {
+pub(super) fn facts<Elf: FileHeader>(data: Source<'_>) -> Result<Facts<'_>, InspectError> {
     let header = Elf::parse(data).map_err(InspectError::corrupt("header"))?;
     let endian = header.endian().map_err(InspectError::corrupt("header"))?;
     let not_dynamic = match header.e_type(endian) {

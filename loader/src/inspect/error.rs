@@ -3,6 +3,7 @@
 use jackfield_plugin_api::{abi::ABI_MAJOR, metadata::HOST_CAPABILITIES};
 
 use super::facts::{Format, SYMBOL};
+use super::source::Source;
 use crate::boundary::text::{ForeignText, in_prose};
 use crate::library::error::ImageError;
 
@@ -25,6 +26,9 @@ pub enum InspectError {
         /// The damage.
         detail: String,
     },
+    /// The copy that would be loaded is another library than the file that was inspected.
+    #[error("was replaced or written to while it was read: try again when it is whole")]
+    Changed,
     /// The format is right, but the file is not a dynamic library.
     #[error(
         "{what}, expected a dynamic library: link the plugin as one (Rust: crate-type = [\"cdylib\"], C: -shared)"
@@ -44,6 +48,15 @@ pub enum InspectError {
         "its section headers are stripped, so it can't be told whether it is a plugin: strip it less (`strip` keeps them, `strip --strip-section-headers` and `sstrip` do not)"
     )]
     NoSections,
+    /// Headers, symbols and metadata exceed the limit.
+    #[error(
+        "its headers, symbols and metadata take more than {} MiB: strip the plugin, or get the file again",
+        limit >> 20
+    )]
+    TablesTooLarge {
+        /// Limit in bytes.
+        limit: u64,
+    },
     /// The metadata exceeds the limit.
     #[error(
         "metadata too large: {size} bytes, limit {limit}: shorten the description or the configuration's schema"
@@ -140,6 +153,9 @@ pub enum Refusal {
     NeedsStdout,
 }
 
+/// Number of bytes by which a file that is no library is described.
+const HEAD: u64 = 512;
+
 fn abi_advice(expected: u32, found: u32) -> &'static str {
     if found > expected { "update the tool, or use an older plugin" } else { "use a newer plugin" }
 }
@@ -153,14 +169,17 @@ impl InspectError {
         Self::Corrupt { detail: "name of a needed library".to_owned() }
     }
 
-    /// The error for bytes that are no library.
-    pub(super) fn foreign(bytes: &[u8]) -> Self {
+    /// The error for a file that is no library.
+    pub(super) fn foreign(data: Source<'_>) -> Self {
+        let Ok(bytes) = data.head(HEAD) else {
+            return Self::Corrupt { detail: "its beginning can't be read".to_owned() };
+        };
         if bytes.is_empty() {
             return ImageError::Empty.into();
         }
         if starts_like_a_library(bytes) {
             return Self::Corrupt {
-                detail: format!("starts like a library, {} bytes, and ends there", bytes.len()),
+                detail: format!("starts like a library, {} bytes, and ends there", data.size()),
             };
         }
         if bytes.starts_with(b"!<arch>\n") || bytes.starts_with(b"!<thin>\n") {
@@ -175,11 +194,6 @@ impl InspectError {
     }
 }
 
-/// Requires that a file with the first bytes `head` may be a library. 512 bytes describe any other file.
-pub(crate) fn check_start(head: &[u8]) -> Result<(), InspectError> {
-    if starts_like_a_library(head) { Ok(()) } else { Err(InspectError::foreign(head)) }
-}
-
 fn starts_like_a_library(head: &[u8]) -> bool {
     let mach_o = head.first_chunk().is_some_and(|magic| {
         matches!(
@@ -191,15 +205,14 @@ fn starts_like_a_library(head: &[u8]) -> bool {
 }
 
 fn describe(bytes: &[u8]) -> String {
-    let head = &bytes[..bytes.len().min(512)];
-    let printable = head.iter().all(|byte| *byte >= 0x20 || byte.is_ascii_whitespace() || *byte == 0x1b);
-    if !printable || text_of(head).is_none() {
+    let printable = bytes.iter().all(|byte| *byte >= 0x20 || byte.is_ascii_whitespace() || *byte == 0x1b);
+    if !printable || text_of(bytes).is_none() {
         return format!("a file that starts with {}", starts_with(bytes));
     }
     // The text may be a secret, if the file was named by mistake.
-    let kind = if head.starts_with(b"#!") {
+    let kind = if bytes.starts_with(b"#!") {
         "a script, a text file"
-    } else if head.starts_with(b"/* GNU ld script") {
+    } else if bytes.starts_with(b"/* GNU ld script") {
         "a linker script, a text file"
     } else {
         "a text file"

@@ -9,7 +9,7 @@ pub(crate) const SYMBOL: &str = "jackfield_plugin";
 pub(super) const NEEDED_LIMIT: usize = 256;
 
 /// Longest name of a needed library, in bytes.
-const NAME_LIMIT: usize = 4096;
+pub(super) const NAME_LIMIT: usize = 4096;
 
 /// A file format of dynamic libraries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]

@@ -72,13 +72,17 @@ impl Inspection {
         }
         Ok(())
     }
+
+    /// Whether the other one has the same metadata, needed libraries and verdicts, which are all that later stages use.
+    pub(crate) fn agrees_with(&self, other: &Self) -> bool {
+        self.metadata_json == other.metadata_json
+            && self.needed == other.needed
+            && self.contract == other.contract
+            && self.host == other.host
+    }
 }
 
-pub(super) fn conclude(
-    facts: Facts<'_>,
-    size: usize,
-    slices: Vec<String>,
-) -> Result<Inspection, InspectError> {
+pub(super) fn conclude(facts: Facts<'_>, size: u64, slices: Vec<String>) -> Result<Inspection, InspectError> {
     let section = facts.metadata.ok_or(InspectError::NoMetadata { format: facts.format })?;
     if section.len() > METADATA_LIMIT {
         return Err(InspectError::MetadataTooLarge { size: section.len(), limit: METADATA_LIMIT });
@@ -97,7 +101,7 @@ pub(super) fn conclude(
         arch: facts.arch,
         bits: facts.bits,
         endian: facts.endian,
-        size: size as u64,
+        size,
         slices,
         needed: facts.needed,
         exports_descriptor: facts.exports_descriptor,

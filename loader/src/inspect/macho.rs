@@ -2,18 +2,19 @@
 
 use jackfield_plugin_api::metadata::SECTION_MACHO;
 use object::read::macho::{FatArch, MachHeader, MachOFatFile, Nlist as _, Section as _, Segment as _};
-use object::{BigEndian, Endian as _, Endianness, FileKind, macho};
+use object::{BigEndian, Endian as _, Endianness, FileKind, ReadRef as _, macho};
 
 use super::error::InspectError;
 use super::facts::{Endian, Facts, Format, NEEDED_LIMIT, SYMBOL, c_string, is_named};
 use super::inspection::{Inspection, conclude};
+use super::source::Source;
 use super::verdict;
 
 /// Most slices of a fat file. A Java class file begins with the same four bytes, and has a version of at
 /// least 45 in the place of the number of slices.
 const SLICE_LIMIT: u32 = 32;
 
-pub(super) fn facts(data: &[u8]) -> Result<Facts<'_>, InspectError> {
+pub(super) fn facts(data: Source<'_>) -> Result<Facts<'_>, InspectError> {
     match FileKind::parse(data) {
         Ok(FileKind::MachO32) => image::<macho::MachHeader32<Endianness>>(data),
         Ok(FileKind::MachO64) => image::<macho::MachHeader64<Endianness>>(data),
@@ -22,11 +23,8 @@ pub(super) fn facts(data: &[u8]) -> Result<Facts<'_>, InspectError> {
 }
 
 /// Inspects the slice for this host's architecture, or else the first one with metadata.
-pub(super) fn fat<Fat: FatArch>(data: &[u8]) -> Result<Inspection, InspectError> {
-    let header: &macho::FatHeader = match object::pod::from_bytes(data) {
-        Ok((header, _)) => header,
-        Err(()) => return Err(InspectError::foreign(data)),
-    };
+pub(super) fn fat<Fat: FatArch>(data: Source<'_>) -> Result<Inspection, InspectError> {
+    let Ok(header) = data.read_at::<macho::FatHeader>(0) else { return Err(InspectError::foreign(data)) };
     if header.nfat_arch.get(BigEndian) > SLICE_LIMIT {
         let what =
             format!("a file that claims {} Mach-O slices, or a Java class", header.nfat_arch.get(BigEndian));
@@ -42,11 +40,13 @@ pub(super) fn fat<Fat: FatArch>(data: &[u8]) -> Result<Inspection, InspectError>
         if !here && first_good.is_some() {
             continue;
         }
-        let inspection = slice
-            .data(data)
-            .map_err(InspectError::corrupt("fat header"))
+        let inspection = data
+            .part(slice.offset().into(), slice.size().into())
+            .ok_or_else(|| InspectError::Corrupt {
+                detail: "fat header: a slice outside the file".to_owned(),
+            })
             .and_then(facts)
-            .and_then(|facts| conclude(facts, data.len(), slices.clone()));
+            .and_then(|facts| conclude(facts, data.size(), slices.clone()));
         match inspection {
             _ if here => return inspection,
             Ok(inspection) => first_good = Some(inspection),
@@ -58,7 +58,7 @@ pub(super) fn fat<Fat: FatArch>(data: &[u8]) -> Result<Inspection, InspectError>
     })
 }
 
-fn image<Mach: MachHeader<Endian = Endianness>>(data: &[u8]) -> Result<Facts<'_>, InspectError> {
+fn image<Mach: MachHeader<Endian = Endianness>>(data: Source<'_>) -> Result<Facts<'_>, InspectError> {
     let corrupt = InspectError::corrupt("load commands");
     let header = Mach::parse(data, 0).map_err(InspectError::corrupt("header"))?;
     let endian = header.endian().map_err(InspectError::corrupt("header"))?;
@@ -99,11 +99,10 @@ fn image<Mach: MachHeader<Endian = Endianness>>(data: &[u8]) -> Result<Facts<'_>
             symbols_seen = true;
             let table =
                 symtab.symbols::<Mach, _>(endian, data).map_err(InspectError::corrupt("symbol table"))?;
-            let start = symtab.stroff.get(endian) as usize;
-            let strings = start
-                .checked_add(symtab.strsize.get(endian) as usize)
-                .and_then(|end| data.get(start..end))
-                .ok_or_else(|| InspectError::Corrupt { detail: "names of symbols".to_owned() })?;
+            let (start, size) = (symtab.stroff.get(endian), symtab.strsize.get(endian));
+            let strings = data
+                .read_bytes_at(start.into(), size.into())
+                .map_err(|()| InspectError::Corrupt { detail: "names of symbols".to_owned() })?;
             exports_descriptor = table.iter().any(|symbol| {
                 let kind = symbol.n_type();
                 symbol.is_definition()

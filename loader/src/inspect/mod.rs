@@ -4,6 +4,7 @@
 //!
 //! | what | limit |
 //! | --- | --- |
+//! | bytes that are read of a file | 64 MiB |
 //! | metadata section | 1 MiB |
 //! | needed libraries | 256 names of 4,096 bytes |
 //! | capabilities in a list | 64 |
@@ -16,29 +17,43 @@ pub(crate) mod inspection;
 mod macho;
 pub(crate) mod metadata;
 mod pe;
+mod source;
 mod verdict;
+
+use std::fs::File;
 
 use object::FileKind;
 
 use self::error::InspectError;
 use self::inspection::{Inspection, conclude};
+use self::source::{FileRanges, Source};
 
 /// Inspects the bytes of a file.
 ///
 /// # Errors
 /// Why the bytes are no plugin of any platform. For this platform, see [`Inspection::verdict`].
 pub fn inspect_bytes(bytes: &[u8]) -> Result<Inspection, InspectError> {
-    let facts = match FileKind::parse(bytes) {
-        Ok(FileKind::Elf32) => elf::facts::<object::elf::FileHeader32<object::Endianness>>(bytes)?,
-        Ok(FileKind::Elf64) => elf::facts::<object::elf::FileHeader64<object::Endianness>>(bytes)?,
-        Ok(FileKind::Pe32) => pe::facts::<object::pe::ImageNtHeaders32>(bytes)?,
-        Ok(FileKind::Pe64) => pe::facts::<object::pe::ImageNtHeaders64>(bytes)?,
-        Ok(FileKind::MachO32 | FileKind::MachO64) => macho::facts(bytes)?,
-        Ok(FileKind::MachOFat32) => return macho::fat::<object::macho::FatArch32>(bytes),
-        Ok(FileKind::MachOFat64) => return macho::fat::<object::macho::FatArch64>(bytes),
-        _ => return Err(InspectError::foreign(bytes)),
+    inspect_source(Source::memory(bytes))
+}
+
+/// Inspects an open file of `size` bytes. Reads headers, tables of symbols and metadata, and nothing else.
+pub(crate) fn inspect_file(file: &File, size: u64) -> Result<Inspection, InspectError> {
+    let ranges = FileRanges::new(file)?;
+    inspect_source(Source::file(&ranges, size)).map_err(|error| ranges.error().unwrap_or(error))
+}
+
+fn inspect_source(data: Source<'_>) -> Result<Inspection, InspectError> {
+    let facts = match FileKind::parse(data) {
+        Ok(FileKind::Elf32) => elf::facts::<object::elf::FileHeader32<object::Endianness>>(data)?,
+        Ok(FileKind::Elf64) => elf::facts::<object::elf::FileHeader64<object::Endianness>>(data)?,
+        Ok(FileKind::Pe32) => pe::facts::<object::pe::ImageNtHeaders32>(data)?,
+        Ok(FileKind::Pe64) => pe::facts::<object::pe::ImageNtHeaders64>(data)?,
+        Ok(FileKind::MachO32 | FileKind::MachO64) => macho::facts(data)?,
+        Ok(FileKind::MachOFat32) => return macho::fat::<object::macho::FatArch32>(data),
+        Ok(FileKind::MachOFat64) => return macho::fat::<object::macho::FatArch64>(data),
+        _ => return Err(InspectError::foreign(data)),
     };
-    conclude(facts, bytes.len(), Vec::new())
+    conclude(facts, data.size(), Vec::new())
 }
 
 #[cfg(test)]

@@ -2,14 +2,15 @@
 
 use jackfield_plugin_api::metadata::SECTION_PE;
 use object::read::pe::{ExportTable, ImageNtHeaders, SectionTable};
-use object::{LittleEndian as LE, pe};
+use object::{LittleEndian as LE, ReadRef as _, pe};
 
 use super::error::InspectError;
-use super::facts::{Endian, Facts, Format, NEEDED_LIMIT, SYMBOL, c_string, is_named};
+use super::facts::{Endian, Facts, Format, NAME_LIMIT, NEEDED_LIMIT, SYMBOL, c_string, is_named};
+use super::source::Source;
 use super::verdict;
 use crate::boundary::text::ForeignText;
 
-pub(super) fn facts<Pe: ImageNtHeaders>(data: &[u8]) -> Result<Facts<'_>, InspectError> {
+pub(super) fn facts<Pe: ImageNtHeaders>(data: Source<'_>) -> Result<Facts<'_>, InspectError> {
     let dos = pe::ImageDosHeader::parse(data).map_err(InspectError::corrupt("DOS header"))?;
     let mut offset = dos.nt_headers_offset().into();
     let (headers, directories) = Pe::parse(data, &mut offset).map_err(InspectError::corrupt("headers"))?;
@@ -60,9 +61,19 @@ fn exports_name(exports: &ExportTable<'_>, strings: &[u8], base: u32) -> bool {
     })
 }
 
-fn needed(data: &[u8], sections: &SectionTable<'_>, address: u32) -> Result<Vec<ForeignText>, InspectError> {
+fn needed(
+    data: Source<'_>,
+    sections: &SectionTable<'_>,
+    address: u32,
+) -> Result<Vec<ForeignText>, InspectError> {
     let corrupt = || InspectError::Corrupt { detail: "import directory".to_owned() };
-    let mut descriptors = sections.pe_data_at(data, address).ok_or_else(corrupt)?;
+    // Up to `limit` bytes at an address, within its section.
+    let read = |address, limit: usize| {
+        let (offset, size) = sections.pe_file_range_at(address)?;
+        data.read_bytes_at(offset.into(), u64::from(size).min(limit as u64)).ok()
+    };
+    let all = NEEDED_LIMIT * size_of::<pe::ImageImportDescriptor>();
+    let mut descriptors = read(address, all).ok_or_else(corrupt)?;
     let mut needed = Vec::new();
     while needed.len() < NEEDED_LIMIT {
         let (descriptor, rest) =
@@ -71,7 +82,7 @@ fn needed(data: &[u8], sections: &SectionTable<'_>, address: u32) -> Result<Vec<
             break;
         }
         descriptors = rest;
-        let name = sections.pe_data_at(data, descriptor.name.get(LE)).and_then(c_string);
+        let name = read(descriptor.name.get(LE), NAME_LIMIT + 1).and_then(c_string);
         needed.push(name.ok_or_else(corrupt)?);
     }
     Ok(needed)

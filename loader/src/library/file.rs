@@ -1,4 +1,4 @@
-//! The open file of a candidate, and its bytes, which are read once for inspection, verification and loading.
+//! The open file of a candidate. Its bytes are copied once, after its owner was judged.
 //!
 //! # Platform
 //! On Unix the folders that decide which file a path leads to stay open for verification.
@@ -6,9 +6,10 @@
 #[cfg(unix)]
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, Read as _, Seek as _};
+#[cfg(not(unix))]
+use std::io;
+use std::io::{Read as _, Seek as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 #[cfg(unix)]
 use rustix::fs::{AtFlags, FileType, statat};
@@ -21,39 +22,47 @@ use crate::files::open::{FileError, open_at};
 #[cfg(unix)]
 use crate::files::way::{Folder, Way, way};
 
-/// Number of bytes that are examined before a file is copied.
-const HEAD: u64 = 4096;
-
+/// A regular file that may be a library.
 pub(crate) struct LibraryFile {
     pub(crate) handles: Handles,
-    pub(crate) content: Arc<Content>,
+    /// Its size when it was opened, in bytes.
+    pub(crate) size: u64,
 }
 
 impl LibraryFile {
-    /// Opens a file, and copies it if `accept` accepts its first bytes. Refuses a FIFO or device at once.
-    pub(crate) fn open<E: From<ImageError>>(
-        path: &Path,
-        accept: impl FnOnce(&[u8]) -> Result<(), E>,
-    ) -> Result<Self, E> {
+    /// Opens a file. Refuses a FIFO or device at once.
+    pub(crate) fn open(path: &Path) -> Result<Self, ImageError> {
         let handles = Handles::open(path)?;
         let metadata = handles.file.metadata().map_err(ImageError::io("examine"))?;
         if !metadata.is_file() {
-            return Err(ImageError::NotAFile { found: kind(metadata.file_type()) }.into());
+            return Err(ImageError::NotAFile { found: kind(metadata.file_type()) });
         }
         check_size(metadata.len())?;
-        accept(&head(&handles.file).map_err(ImageError::io("read"))?)?;
-        let content = Content::copy(&handles.file, path, metadata.len())?;
-        check_size(content.bytes().len() as u64)?;
-        Ok(Self { handles, content: Arc::new(content) })
+        Ok(Self { handles, size: metadata.len() })
     }
-}
 
-/// Reads the first bytes of an open file, and rewinds it.
-fn head(mut file: &File) -> io::Result<Vec<u8>> {
-    let mut head = Vec::new();
-    file.take(HEAD).read_to_end(&mut head)?;
-    file.rewind()?;
-    Ok(head)
+    /// Copies the bytes. `path` is where the file was found.
+    pub(crate) fn copy(&self, path: &Path) -> Result<Content, ImageError> {
+        let mut file = &self.handles.file;
+        file.rewind().map_err(ImageError::io("read"))?;
+        let content = Content::copy(file, path, self.size)?;
+        check_size(content.bytes().len() as u64)?;
+        Ok(content)
+    }
+
+    /// Whether the file has exactly these bytes.
+    pub(crate) fn has(&self, bytes: &[u8]) -> bool {
+        let mut file = &self.handles.file;
+        if self.size != bytes.len() as u64 || file.rewind().is_err() {
+            return false;
+        }
+        let mut block = [0; 16 << 10];
+        let is_same = |part: &[u8]| {
+            let block = &mut block[..part.len()];
+            file.read_exact(block).is_ok() && block == part
+        };
+        bytes.chunks(16 << 10).all(is_same)
+    }
 }
 
 fn check_size(size: u64) -> Result<(), ImageError> {

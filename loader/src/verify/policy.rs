@@ -11,7 +11,7 @@ use crate::boundary::text::ForeignText;
 use crate::inspect::metadata::Metadata;
 use crate::library::content::Content;
 use crate::library::error::ImageError;
-use crate::library::file::{Handles, LibraryFile};
+use crate::library::file::Handles;
 
 /// The ending of a signature file.
 const ENDING: &str = ".minisig";
@@ -57,6 +57,11 @@ impl Policy {
         self
     }
 
+    /// Whether it judges more than the place of a file.
+    pub(crate) fn judges_content(&self) -> bool {
+        !matches!(self.trust, Trust::Any | Trust::Owner)
+    }
+
     /// The requirement.
     #[must_use]
     pub fn trust(&self) -> Trust {
@@ -76,19 +81,21 @@ impl From<&Policy> for Policy {
     }
 }
 
-/// Applies `policy` to the file from `path`. Returns the key of the signature, if one is required.
-pub(crate) fn verify(
+/// Applies what `policy` requires of the place of an open file: its owner, and those of the folders on the way.
+pub(crate) fn verify_place(handles: &Handles, policy: &Policy) -> Result<(), VerifyError> {
+    if policy.trust == Trust::Any { Ok(()) } else { check_owner(handles, policy.trust) }
+}
+
+/// Applies what `policy` requires of the bytes of a file from `path`, whose place it accepts. Returns the key of
+/// the signature, if one is required.
+pub(crate) fn verify_content(
     path: &Path,
-    file: &LibraryFile,
+    handles: &Handles,
     metadata: &Metadata,
+    content: &Content,
     policy: &Policy,
 ) -> Result<Option<PublicKey>, VerifyError> {
-    if policy.trust == Trust::Any {
-        return Ok(None);
-    }
-    check_owner(&file.handles, policy.trust)?;
-    let content = &*file.content;
-    let signed = || check_signature(&file.handles, metadata, content.bytes(), &policy.keys, &policy.revoked);
+    let signed = || check_signature(handles, metadata, content.bytes(), &policy.keys, &policy.revoked);
     judge(path, metadata, content, policy, signed)
 }
 
@@ -116,7 +123,7 @@ fn judge<T>(
     policy: &Policy,
     signed: impl FnOnce() -> Result<T, VerifyError>,
 ) -> Result<Option<T>, VerifyError> {
-    if matches!(policy.trust, Trust::Any | Trust::Owner) {
+    if !policy.judges_content() {
         return Ok(None);
     }
     if !goes_by(path, metadata.name.as_raw()) {

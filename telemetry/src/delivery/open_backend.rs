@@ -138,14 +138,12 @@ pub(crate) struct PluginSource<'a> {
     pub(crate) folder: &'a Path,
 }
 
-/// A plugin's file that was read. Its code has not run.
+/// A plugin's file that was inspected. Its code has not run.
 pub(crate) struct PluginFile {
     path: PathBuf,
     /// The stamp of the file before it was read.
     stamp: Option<Stamp>,
     pub(super) candidate: Candidate,
-    /// SHA-256 of the bytes.
-    pub(crate) digest: Digest,
 }
 
 impl PluginFile {
@@ -243,13 +241,18 @@ impl PluginSource<'_> {
     pub(crate) fn read_from(self, path: PathBuf) -> Result<PluginFile, OpenError> {
         let stamp = Stamp::of_file(&path);
         let candidate = Candidate::open(&path).map_err(|error| self.refused(&error))?;
-        let digest = candidate.digest();
-        Ok(PluginFile { path, stamp, candidate, digest })
+        Ok(PluginFile { path, stamp, candidate })
     }
 
     /// Judges the file by the trust policy.
     pub(crate) fn trusts(self, file: &PluginFile) -> Result<(), OpenError> {
         file.candidate.allowed_by(self.plugins.policy()).map_err(|error| self.refused(&error))
+    }
+
+    /// Whether the file has the bytes of a library that is loaded. They are read.
+    pub(crate) fn is_library(self, file: &PluginFile, image: &Loaded) -> Result<bool, OpenError> {
+        let digest = file.candidate.digest().map_err(|error| self.refused(&error))?;
+        Ok(digest == image.digest)
     }
 
     /// Judges the file by the trust policy, and the options by the file's schema.
@@ -272,7 +275,7 @@ impl PluginSource<'_> {
         options: &BackendOptions,
         limit: Duration,
     ) -> Result<(Backend, Loaded), OpenError> {
-        let PluginFile { path, stamp, candidate, digest } = file;
+        let PluginFile { path, stamp, candidate } = file;
         let deadline = Instant::now().checked_add(limit);
         let within = || {
             let left = deadline.map_or(limit, left);
@@ -280,6 +283,7 @@ impl PluginSource<'_> {
         };
         let verified = self.verify(candidate, &options.isolation)?;
         let (name, version) = (verified.metadata().name.clone(), verified.metadata().version.clone());
+        let digest = verified.digest();
         let library = if matches!(options.isolation, Isolation::Thread) {
             Library::Here(verified.load_within(within().timeout).map_err(|error| self.refused(&error))?)
         } else {

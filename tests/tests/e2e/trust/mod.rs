@@ -206,26 +206,35 @@ fn staged() -> (Site, PathBuf, [Policy; 2]) {
 #[test]
 fn the_bytes_that_were_read_are_judged_and_loaded() {
     let other = of_version("6.6.6");
-    for (number, swap) in [
+    let swaps = [
         // Another file under the name.
         (|site, bytes| put(site, bytes)) as fn(&Site, &[u8]),
         // The same file with other bytes.
         |site, bytes| drop(site.write("plugins/libminimal.so", bytes)),
         // No file.
         |site, _| fs::remove_file(site.path("plugins/libminimal.so")).expect("ours"),
-    ]
-    .into_iter()
-    .enumerate()
-    {
+    ];
+    for (number, swap) in swaps.into_iter().enumerate() {
         let (site, path, policies) = staged();
         for policy in &policies {
-            put(&site, &minimal());
-            let candidate = Candidate::open(&path).expect("inspected");
-            swap(&site, &other);
-            let verified = candidate.verify(policy).unwrap_or_else(|error| panic!("{number}: {error}"));
-            put(&site, &other);
-            let plugin = verified.load().expect("loaded");
-            assert_eq!(plugin.metadata().version, env!("CARGO_PKG_VERSION"), "{number}");
+            for is_read in [true, false] {
+                put(&site, &minimal());
+                let candidate = Candidate::open(&path).expect("inspected");
+                assert!(!is_read || candidate.bytes().is_ok_and(|bytes| bytes == minimal()));
+                swap(&site, &other);
+                let verified = match candidate.verify(policy) {
+                    Err(refusal) => {
+                        // Other bytes in the open file before they were read.
+                        assert!(number == 1 && !is_read, "{number}: {refusal}");
+                        assert!(refusal.to_string().contains("while it was read"), "{refusal}");
+                        continue;
+                    }
+                    Ok(verified) => verified,
+                };
+                put(&site, &other);
+                let plugin = verified.load().expect("loaded");
+                assert_eq!(plugin.metadata().version, env!("CARGO_PKG_VERSION"), "{number}");
+            }
         }
         // Swapped before it is opened, it is another file.
         put(&site, &other);
