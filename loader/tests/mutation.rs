@@ -18,7 +18,7 @@ use std::{
 };
 
 use common::{CPU_ARM64, CPU_X86_64, Foreign, Plugin, fat, folder};
-use jackfield_loader::{InspectError, Inspection, Refusal, inspect_bytes};
+use jackfield_loader::{InspectError, Inspection, Refusal, inspect, inspect_bytes};
 use object::{Object as _, ObjectSection as _};
 
 /// Number of mutations of each library.
@@ -256,6 +256,8 @@ fn mutated_libraries_end_in_an_answer_and_in_bounded_memory() {
     assert!(subjects.len() as u32 * MUTATIONS >= 100_000);
     let mut outcomes = BTreeMap::<_, u32>::new();
     let mut most = 0;
+    let folder = folder();
+    let file = folder.path().join("libx.so");
     for subject in &subjects {
         let clean = inspect_bytes(&subject.bytes).unwrap();
         assert_eq!(clean.contract, Ok(()), "{}: undamaged", subject.name);
@@ -268,6 +270,19 @@ fn mutated_libraries_end_in_an_answer_and_in_bounded_memory() {
                 panic!("{}: mutation {number} at {undo:?}, {length} bytes", subject.name);
             });
             assert!(peak <= MEMORY_LIMIT, "{}: mutation {number} takes {peak} bytes: {undo:?}", subject.name);
+            // What is read of a file leads to the same answer.
+            if number % 200 == 0 {
+                std::fs::write(&file, &bytes[..length]).unwrap();
+                let told = |refusal: String| refusal.replace(&format!("inspect: {}: ", file.display()), "");
+                let of_file = inspect(&file).map(|found| format!("{found:?}"));
+                let of_bytes = inspect_bytes(&bytes[..length]).map(|found| format!("{found:?}"));
+                assert_eq!(
+                    of_file.map_err(|refusal| told(refusal.to_string())),
+                    of_bytes.map_err(|refusal| refusal.to_string()),
+                    "{}: mutation {number}: {undo:?}",
+                    subject.name
+                );
+            }
             most = most.max(peak);
             *outcomes.entry(outcome).or_default() += 1;
             for (at, before) in undo.drain(..).rev() {
