@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use crate::delivery::backends::{Backends, Table};
-use crate::delivery::progress::{FlushState, FlushTicket, Flushes, PassResult};
+use crate::delivery::progress::{FlushState, FlushTicket, Flushes, PassResult, Progress};
 use crate::process::{left, wait};
 
 impl Backends {
@@ -25,6 +25,8 @@ impl Backends {
     /// Notes the end of a pass that began after the ticket `asked`.
     pub(crate) fn pass_ended(&self, asked: u64, result: PassResult) {
         let mut table = self.table();
+        // A flush that began during the pass may not have seen yet that the pass has settled its events.
+        table.flushes.settled = table.settled();
         (table.flushes.ended, table.flushes.under_way) = ((asked, result), false);
         self.changed.notify_all();
     }
@@ -45,7 +47,7 @@ impl Backends {
         let mut table = self.table();
         loop {
             let ended = table.flushes.ended.0 >= ticket.number;
-            let is_over = ended || table.is_settled(ticket) || table.flushes.left;
+            let is_over = ended || table.settled() >= ticket.number || table.flushes.left;
             if is_over || left(deadline).is_zero() {
                 return table.flush_state(ticket, ended);
             }
@@ -61,15 +63,18 @@ impl Backends {
 }
 
 impl Table {
-    /// Whether the flush need not wait for any backend. The pass that has answered may have ended before.
-    pub(super) fn is_settled(&self, ticket: FlushTicket) -> bool {
-        let mut all =
-            self.all().filter(|handle| handle.configured().is_some()).map(|handle| &handle.progress);
-        if self.flushes.under_way {
-            all.all(|progress| progress.is_settled(ticket))
-        } else {
-            self.all().next().is_some() && all.all(|progress| progress.is_answered(ticket))
+    /// The last ticket whose flush need not wait for any backend. The pass that has answered may have ended before.
+    pub(super) fn settled(&self) -> u64 {
+        let Flushes { under_way, asked, settled, .. } = self.flushes;
+        if !under_way && self.all().next().is_none() {
+            return settled;
         }
+        let all = self.all().filter(|handle| handle.configured().is_some()).map(|handle| &handle.progress);
+        let of = |progress: &Progress| match under_way {
+            true => progress.settled(asked),
+            false => progress.answered(),
+        };
+        settled.max(all.map(of).min().unwrap_or(asked))
     }
 
     fn flush_state(&self, ticket: FlushTicket, ended: bool) -> FlushState {

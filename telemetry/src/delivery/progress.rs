@@ -29,14 +29,15 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Whether a flush need not wait for the backend.
-    pub(super) fn is_settled(&self, ticket: FlushTicket) -> bool {
-        self.is_answered(ticket) || (self.since.is_none() && self.pause().is_some())
+    /// The last of the tickets up to `asked` whose flush need not wait for the backend.
+    pub(super) fn settled(&self, asked: u64) -> u64 {
+        let is_paused = self.since.is_none() && self.pause().is_some();
+        if is_paused { asked } else { self.answered }
     }
 
-    /// Whether the ticket was answered.
-    pub(super) fn is_answered(&self, ticket: FlushTicket) -> bool {
-        self.answered >= ticket.number
+    /// The last ticket that was answered in any way.
+    pub(super) fn answered(&self) -> u64 {
+        self.answered
     }
 
     /// Whether all events before the ticket are settled.
@@ -107,6 +108,8 @@ pub(super) struct Flushes {
     pub(super) asked: u64,
     /// The last ticket before the beginning of the last pass that has ended, and the result of that pass.
     pub(super) ended: (u64, PassResult),
+    /// The last ticket for which that pass left no backend to wait for.
+    pub(super) settled: u64,
     /// Whether a pass is under way.
     pub(super) under_way: bool,
     /// The numbers of events that backends have taken and rejected.
