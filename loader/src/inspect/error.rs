@@ -48,15 +48,6 @@ pub enum InspectError {
         "its section headers are stripped, so it can't be told whether it is a plugin: strip it less (`strip` keeps them, `strip --strip-section-headers` and `sstrip` do not)"
     )]
     NoSections,
-    /// Headers, symbols and metadata exceed the limit.
-    #[error(
-        "its headers, symbols and metadata take more than {} MiB: strip the plugin, or get the file again",
-        limit >> 20
-    )]
-    TablesTooLarge {
-        /// Limit in bytes.
-        limit: u64,
-    },
     /// The metadata exceeds the limit.
     #[error(
         "metadata too large: {size} bytes, limit {limit}: shorten the description or the configuration's schema"

@@ -39,7 +39,7 @@ pub fn inspect_bytes(bytes: &[u8]) -> Result<Inspection, InspectError> {
 /// Inspects an open file of `size` bytes. Reads headers, tables of symbols and metadata, and nothing else.
 pub(crate) fn inspect_file(file: &File, size: u64) -> Result<Inspection, InspectError> {
     let ranges = FileRanges::new(file)?;
-    inspect_source(Source::file(&ranges, size)).map_err(|error| ranges.error().unwrap_or(error))
+    inspect_source(Source::file(&ranges, size)).map_err(|error| ranges.error().map_or(error, Into::into))
 }
 
 fn inspect_source(data: Source<'_>) -> Result<Inspection, InspectError> {

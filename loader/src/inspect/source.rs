@@ -7,7 +7,6 @@ use std::ops::Range;
 
 use object::{ReadCache, ReadRef};
 
-use super::error::InspectError;
 use crate::library::error::ImageError;
 
 /// Most bytes that are read of an open file. Of a library these are headers, tables of symbols and metadata.
@@ -36,12 +35,11 @@ impl FileRanges {
     }
 
     /// Why a range was not read, if that was not the file's content.
-    pub(super) fn error(self) -> Option<InspectError> {
+    pub(super) fn error(self) -> Option<ImageError> {
         if self.is_exhausted.get() {
-            return Some(InspectError::TablesTooLarge { limit: READ_LIMIT });
+            return Some(ImageError::TablesTooLarge { limit: READ_LIMIT });
         }
-        let error = self.ranges.into_inner().error?;
-        Some(ImageError::io("read")(error).into())
+        self.ranges.into_inner().error.map(ImageError::io("read"))
     }
 }
 

@@ -39,6 +39,15 @@ pub enum ImageError {
         /// Limit in bytes.
         limit: u64,
     },
+    /// Headers, symbols and metadata exceed the limit.
+    #[error(
+        "its headers, symbols and metadata take more than {} MiB: strip the plugin, or get the file again",
+        limit >> 20
+    )]
+    TablesTooLarge {
+        /// Limit in bytes.
+        limit: u64,
+    },
     /// Larger than a file that this process may write, as which the copy in memory counts.
     #[error(
         "is {size} bytes, but this process may write files of at most {limit} bytes, and a library is copied before it is loaded: raise the limit (ulimit -f)"
