@@ -9,9 +9,11 @@ use crate::config::model::{Config, PluginsConfig};
 use crate::config::paths::{Environment, Paths, ProcessEnvironment};
 use crate::consent::consent::ConsentOptions;
 use crate::consent::source::ConsentSource;
+use crate::delivery::memory_backend::MemoryBackend;
 use crate::delivery::settle::DeliveryMode;
 use crate::identity::deletion::{DeletionRequestor, Requestor};
 use crate::instance::context::Context;
+use crate::instance::for_tests::ForTests;
 use crate::instance::settings::{Deliver, Settings, StaticBackend};
 use crate::process::GuardedBackend;
 use crate::spool::disk::Disk;
@@ -47,6 +49,23 @@ impl Telemetry {
             fs: Arc::new(Disk),
             environment: Box::new(ProcessEnvironment),
         }
+    }
+}
+
+impl Telemetry {
+    /// A telemetry for a test, of a tool without settings, and the backend that has its events: see [`Builder::for_tests`].
+    ///
+    /// ```
+    /// let (telemetry, events) = jackfield::Telemetry::for_tests();
+    /// telemetry.command("build").finish(2);
+    /// assert_eq!(events.events()[0]["exit_code"], 2);
+    /// ```
+    ///
+    /// # Panics
+    /// As [`Builder::for_tests`].
+    #[must_use]
+    pub fn for_tests() -> (Self, MemoryBackend) {
+        Self::builder("test", "0.0.0").for_tests()
     }
 }
 
@@ -249,6 +268,51 @@ impl Builder {
     pub fn environment(mut self, environment: impl Environment + 'static) -> Self {
         self.environment = Box::new(environment);
         self
+    }
+
+    /// Makes the telemetry for a test of the tool, and the backend that has its events. An event is in
+    /// [`MemoryBackend::events`] when `track` returns: no spool, no thread and no deadline is involved, so nothing depends
+    /// on the speed of the machine.
+    ///
+    /// The user has consented. The environment of the process, backends, requestors of deletion and the schedule of
+    /// delivery of this builder do not count; everything else does. Consent and machine id are in a temporary folder, which
+    /// is removed with the last clone.
+    ///
+    /// ```
+    /// use jackfield::{EventKind, Telemetry};
+    ///
+    /// // What the tool builds its telemetry from, in a function that its tests call as well.
+    /// let builder = Telemetry::builder("mytool", "1.4.0").metadata("channel", "stable");
+    /// let (telemetry, events) = builder.for_tests();
+    /// telemetry.track(EventKind::FEATURE_USED, "export", &[("format", "pdf")]);
+    /// assert_eq!(events.events()[0]["metadata"]["format"], "pdf");
+    /// ```
+    ///
+    /// # Panics
+    /// When the folder can't be made, or consent can't be stored in it.
+    #[must_use]
+    pub fn for_tests(mut self) -> (Telemetry, MemoryBackend) {
+        let tests = ForTests::new().unwrap_or_else(|error| panic!("no temporary folder for a test: {error}"));
+        let memory = tests.memory.clone();
+        let settings = &mut self.settings;
+        (settings.config, settings.config_file, settings.deliver) = (None, None, Deliver::ByHand);
+        settings.ops_file = Some(tests.file("telemetry.toml"));
+        (settings.ops_required, settings.on_disk) = (false, true);
+        settings.requestors.clear();
+        settings.statics.clear();
+        #[cfg(feature = "watch")]
+        {
+            settings.watch = false;
+        }
+        self.consent_file = Some(tests.file("config.toml"));
+        self.data_folder = Some(tests.file("data"));
+        self.fs = Arc::new(Disk);
+        self.settings.for_tests = Some(tests);
+        let telemetry = self.environment(|_: &str| None).backend("memory", memory.maker()).build();
+        let consent = telemetry.context().consent.enable();
+        let consent = consent.unwrap_or_else(|error| panic!("no consent for a test: {error}"));
+        assert!(consent.is_enabled(), "no consent for a test: {consent:?}");
+        (telemetry, memory)
     }
 
     /// Makes the telemetry. This opens, reads and writes nothing; [`Telemetry::status`] shows what is missing.

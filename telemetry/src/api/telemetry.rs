@@ -290,11 +290,15 @@ impl TelemetryCore {
             return;
         };
         let spool = spools.get(recording.local);
+        let store = |line: &[u8]| match &context.settings.for_tests {
+            None => spool.append_as(process, line),
+            Some(tests) => tests.memory.push(line),
+        };
         if recorder.is_too_long(event) {
             spool.refuse_as(process, DropReason::TooLong);
             return;
         }
-        match recorder.record(process, event, |line| spool.append_as(process, line)) {
+        match recorder.record(process, event, store) {
             Ok(()) => self.scheduler_of(process).recorded(context),
             Err(reason) => self.scheduler_of(process).lost(context, reason),
         }

@@ -3,17 +3,10 @@
 //! An event or a span is marked by the target [`TARGET`], at any level:
 //!
 //! ```
-//! use jackfield::{MemoryBackend, Telemetry};
-//! use std::time::Duration;
+//! use jackfield::Telemetry;
 //! use tracing_subscriber::prelude::*;
 //!
-//! # let folder = tempfile::tempdir().expect("a folder");
-//! let memory = MemoryBackend::new();
-//! let telemetry = Telemetry::builder("mytool", "1.4.0")
-//!     .force_enabled(true)
-//!     .data_folder(folder.path())
-//!     .backend("memory", memory.maker())
-//!     .build();
+//! let (telemetry, memory) = Telemetry::builder("mytool", "1.4.0").for_tests();
 //! // A tool calls `init` on it instead.
 //! let subscriber = tracing_subscriber::registry().with(telemetry.layer());
 //! tracing::subscriber::with_default(subscriber, || {
@@ -24,7 +17,6 @@
 //!     });
 //!     command.record("exit_code", 0);
 //! });
-//! telemetry.flush(Duration::from_secs(5));
 //! let events = memory.events();
 //! assert_eq!(events.len(), 2);
 //! assert_eq!((&events[0]["name"], &events[0]["metadata"]["format"]), (&"export".into(), &"pdf".into()));

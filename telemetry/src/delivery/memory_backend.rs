@@ -4,25 +4,21 @@ use std::sync::{Arc, Mutex};
 
 use jackfield_loader::plugin_api::{Backend, Batch, Call, Error, Host, NoConfig, Outcome, Outcomes};
 
+use crate::error::DropReason;
 use crate::process::lock;
 
 /// Keeps all events that it gets. Clones share them.
 ///
-/// ```
-/// use jackfield::{Deliver, MemoryBackend, Telemetry};
-/// use std::time::Duration;
+/// [`Builder::for_tests`](crate::Builder::for_tests) makes one that has an event when `track` returns:
 ///
-/// # let folder = tempfile::tempdir().expect("a folder");
-/// let memory = MemoryBackend::new();
-/// let telemetry = Telemetry::builder("mytool", "1.4.0")
-///     .force_enabled(true)
-///     .data_folder(folder.path())
-///     .backend("memory", memory.maker())
-///     .build();
+/// ```
+/// let (telemetry, memory) = jackfield::Telemetry::builder("mytool", "1.4.0").for_tests();
 /// telemetry.track("feature.used", "export", &[("format", "pdf")]);
-/// telemetry.flush(Duration::from_secs(5));
 /// assert_eq!(memory.events()[0]["metadata"]["format"], "pdf");
 /// ```
+///
+/// A test of delivery itself adds one by [`Builder::backend`](crate::Builder::backend). It then has the events that a
+/// [flush](crate::Telemetry::flush) has delivered within its time.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryBackend {
     events: Arc<Mutex<Vec<serde_json::Value>>>,
@@ -45,6 +41,13 @@ impl MemoryBackend {
     #[must_use]
     pub fn events(&self) -> Vec<serde_json::Value> {
         lock(&self.events).clone()
+    }
+
+    /// Takes the line of an event.
+    pub(crate) fn push(&self, line: &[u8]) -> Result<(), DropReason> {
+        let event = serde_json::from_slice(line).map_err(|_| DropReason::Damaged)?;
+        lock(&self.events).push(event);
+        Ok(())
     }
 
     /// Removes all events.

@@ -6,6 +6,7 @@ use crate::config::model::{Config, PluginsConfig};
 use crate::delivery::configured_backend::OpenStatic;
 use crate::delivery::settle::DeliveryMode;
 use crate::identity::deletion::Requestor;
+use crate::instance::for_tests::ForTests;
 use crate::spool::store::Limits;
 
 /// When events leave the spool.
@@ -144,4 +145,6 @@ pub(crate) struct Settings {
     pub(crate) endpoint: Option<String>,
     pub(crate) requestors: Vec<Requestor>,
     pub(crate) help: Option<String>,
+    /// In a test of the tool: what takes the events instead of the spool.
+    pub(crate) for_tests: Option<ForTests>,
 }
