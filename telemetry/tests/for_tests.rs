@@ -1,10 +1,10 @@
 //! The telemetry for tests of tools: what was tracked is there when `track` returns, however busy the machine is.
 #![allow(clippy::disallowed_methods, reason = "a test makes the files that it needs")]
 
-use std::{fs, process::Stdio, thread, time::Duration};
+use std::{fs, panic::catch_unwind, process::Command, thread, time::Duration};
 
 use jackfield::{Deliver, EventKind, Telemetry};
-use jackfield_test_support::rerun;
+use jackfield_test_support::rerun_by;
 
 /// The recipe of the guide.
 fn recipe() {
@@ -79,40 +79,36 @@ fn fifty_thousand_events_arrive_whole() {
     assert_eq!(numbers, (0..EVENTS).collect::<Vec<_>>());
 }
 
-/// What to run in each of the processes of the next test.
+/// How often the recipe has to pass.
+const RUNS: usize = 1000;
+
 #[test]
 #[ignore = "run by another test, in a process of its own"]
-fn the_recipe_in_a_process() {
-    recipe();
+fn the_recipe_a_thousand_times() {
+    let passed = (0..RUNS).filter(|_| catch_unwind(recipe).is_ok()).count();
+    println!("\npassed {passed} times");
 }
 
 #[test]
 #[ignore = "loads the machine for some minutes; CONTRIBUTING.md has the command"]
 #[cfg(unix)]
 fn a_thousand_of_a_thousand_pass_at_nice_19_under_load() {
-    const RUNS: usize = 1000;
     let cores = thread::available_parallelism().map_or(2, usize::from);
     let mut load: Vec<_> = (0..2 * cores)
-        .map(|_| {
-            let mut busy = std::process::Command::new("sh");
-            busy.args(["-c", "while :; do :; done"]).spawn().expect("sh")
-        })
+        .map(|_| Command::new("sh").args(["-c", "while :; do :; done"]).spawn().expect("sh"))
         .collect();
     let folder = tempfile::tempdir().expect("a folder");
-    let mut passed = 0;
-    for _ in 0..RUNS {
-        let mut command = std::process::Command::new("nice");
-        command.args(["-n", "19"]).env("TMPDIR", folder.path());
-        let this = rerun("the_recipe_in_a_process");
-        command.arg(this.get_program()).args(this.get_args());
-        passed += usize::from(command.stdout(Stdio::null()).status().expect("nice").success());
-    }
+    let mut nice = Command::new("nice");
+    nice.args(["-n", "19"]).env("TMPDIR", folder.path());
+    let done = rerun_by(nice, "the_recipe_a_thousand_times").output().expect("nice");
     for busy in &mut load {
         busy.kill().expect("ours");
         busy.wait().expect("ours");
     }
-    println!("{passed} of {RUNS} passed at nice 19, beside {} busy processes on {cores} cores", load.len());
-    assert_eq!(passed, RUNS);
+    let said = String::from_utf8_lossy(&done.stdout);
+    let passed = said.lines().find(|line| line.starts_with("passed")).unwrap_or("no answer");
+    println!("{passed} of {RUNS} at nice 19, beside {} busy processes on {cores} cores", load.len());
+    assert_eq!(passed, format!("passed {RUNS} times"), "{}", String::from_utf8_lossy(&done.stderr));
     let left: Vec<_> = fs::read_dir(folder.path()).expect("readable").collect();
     assert!(left.is_empty(), "left behind: {left:?}");
 }

@@ -9,7 +9,8 @@ use crate::event::event::{Event, EventKind};
 pub(crate) const PANICKED: i64 = 101;
 
 /// Records a `command.invocation` when it is dropped, with the time since [`Telemetry::command`] and the exit code that
-/// [`finish`](Self::finish) or [`set_exit_code`](Self::set_exit_code) gave: 0 without one, 101 while the thread panics.
+/// [`finish`](Self::finish) or [`set_exit_code`](Self::set_exit_code) gave: 0 without one, 101 while the thread panics. A
+/// tool that ends by `std::process::exit` calls [`finish_and_exit`](Self::finish_and_exit) instead.
 #[derive(Debug)]
 pub struct CommandScope {
     telemetry: Telemetry,
@@ -53,6 +54,21 @@ impl CommandScope {
     /// Ends the command with this code.
     pub fn finish(mut self, exit_code: impl Into<i64>) {
         self.set_exit_code(exit_code);
+    }
+
+    /// Ends the command with this code, [closes](Telemetry::close) the telemetry, and ends the process by
+    /// [`std::process::exit`]. That function alone drops nothing, so it records no command.
+    ///
+    /// ```no_run
+    /// # let telemetry = jackfield::Telemetry::builder("mytool", "1.4.0").build();
+    /// let command = telemetry.command("build");
+    /// command.finish_and_exit(2)
+    /// ```
+    pub fn finish_and_exit(self, exit_code: i32) -> ! {
+        let telemetry = self.telemetry.clone();
+        self.finish(exit_code);
+        telemetry.close();
+        std::process::exit(exit_code)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a tool's author calls.
 
+pub(crate) mod async_host;
 pub(crate) mod builder;
 pub(crate) mod command_scope;
 pub(crate) mod forwarder;

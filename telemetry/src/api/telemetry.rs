@@ -18,6 +18,7 @@ use crate::instance::select_backends::BackendInfo;
 use crate::process::{PerProcess, ReentrancyGuard, left};
 use crate::schedule::flush_report::FlushReport;
 use crate::schedule::scheduler::Scheduler;
+use crate::schedule::unclosed;
 use crate::spool::handle::Spools;
 
 /// The telemetry of a tool. Clones share it. The drop of the last clone [closes](Self::close) it.
@@ -96,7 +97,7 @@ impl Telemetry {
     /// Whether events are recorded now: whether both the author and the user consent.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
-        self.context().enabled && self.consent().is_enabled()
+        self.context().is_enabled()
     }
 
     /// Whether the author collects anything: see [`Builder::enabled`](crate::Builder::enabled).
@@ -167,12 +168,7 @@ impl Telemetry {
     /// got everything, the reasons, and the times of the next attempts. With [`Deliver::InBackground`](crate::Deliver)
     /// delivery goes on during and after the call.
     pub fn flush(&self, within: Duration) -> FlushReport {
-        let context = self.context();
-        if !self.is_enabled() {
-            return FlushReport { emptied: true, ..FlushReport::default() };
-        }
-        let _quiet = ReentrancyGuard::enter();
-        self.core().scheduler().flush(context, Instant::now() + within)
+        self.core().flush(within)
     }
 
     /// Sends the dead letters again: the events that a backend has rejected. An event that the backend takes leaves the dead
@@ -209,8 +205,8 @@ impl Telemetry {
 
     /// Ends delivery as [`Deliver`](crate::Deliver) says: a child process takes the spool over, or a last pass delivers for
     /// a bounded time. Closes the backends. What is left waits in the spool. What a child delivers is not
-    /// counted here. A process that has had no event has nothing to do here. A second time does nothing; events
-    /// tracked later wait for the next run.
+    /// counted here. A process that has had no event has nothing to do here. A second call does nothing but wait, within the
+    /// same time, for a first one on another thread; events tracked later wait for the next run.
     pub fn close(&self) -> FlushReport {
         self.core().close()
     }
@@ -238,12 +234,18 @@ impl Drop for Handle {
 /// In a child this function does the job and never returns; elsewhere it returns at once. Call it before the tool starts a
 /// thread or opens a file: a child closes every descriptor that it did not inherit on purpose.
 ///
+/// In debug builds, a line on standard error says at the end of `main` that a telemetry with events was not
+/// [closed](Telemetry::close).
+///
 /// ```
 /// jackfield::init();
 /// // The tool follows, beginning with its arguments.
 /// ```
 pub fn init() {
     jackfield_loader::init(&JOBS);
+    if cfg!(debug_assertions) {
+        unclosed::look_at_the_end();
+    }
 }
 
 /// [`init`] for a program with further jobs for child processes.
@@ -316,6 +318,15 @@ impl TelemetryCore {
             Err(reason) => self.scheduler_of(process).lost(context, reason),
         }
         offered
+    }
+
+    /// Delivers what waits in the spool: see [`Telemetry::flush`].
+    pub(crate) fn flush(&self, within: Duration) -> FlushReport {
+        if !self.context.is_enabled() {
+            return FlushReport { emptied: true, ..FlushReport::default() };
+        }
+        let _quiet = ReentrancyGuard::enter();
+        self.scheduler().flush(&self.context, Instant::now() + within)
     }
 
     /// Ends delivery, and closes the segments of this process.

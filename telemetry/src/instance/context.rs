@@ -90,6 +90,11 @@ impl Context {
         self.fs.now_ms()
     }
 
+    /// Whether both the author and the user consent.
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.enabled && self.consent.read().is_enabled()
+    }
+
     /// Whether author and user consent, by a cached answer.
     pub(crate) fn is_open(&self) -> bool {
         self.enabled && self.gate.is_open(&self.consent)

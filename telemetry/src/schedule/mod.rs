@@ -2,5 +2,6 @@
 
 pub(crate) mod flush_report;
 pub(crate) mod scheduler;
+pub(crate) mod unclosed;
 #[cfg(feature = "watch")]
 pub(crate) mod watch;

@@ -24,6 +24,7 @@ use crate::instance::settings::Deliver;
 use crate::process::{ReentrancyGuard, left, lock, wait};
 use crate::reload::reload::{ReloadError, ReloadReport, reload};
 use crate::schedule::flush_report::{FlushReport, waiting};
+use crate::schedule::unclosed;
 #[cfg(feature = "watch")]
 use crate::schedule::watch;
 
@@ -49,6 +50,9 @@ pub(crate) struct Scheduler {
     thread: Mutex<Thread>,
     signal: Arc<WakeSignal>,
     backends: Arc<Backends>,
+    /// Whether the first close has ended.
+    closed: Mutex<bool>,
+    all_closed: Condvar,
     /// Held during a reload.
     reloading: Mutex<()>,
     last_reload: Mutex<Option<LastReload>>,
@@ -79,7 +83,15 @@ impl Scheduler {
         if matches!(reason, DropReason::DiskFull | DropReason::Size | DropReason::Count) {
             self.recorded(context);
         } else {
-            self.used.store(true, Ordering::Relaxed);
+            self.use_by(context);
+        }
+    }
+
+    /// Notes that there is something to do at the end of this process.
+    fn use_by(&self, context: &Context) {
+        let is_first = !self.used.swap(true, Ordering::Relaxed);
+        if cfg!(debug_assertions) && is_first && context.settings.deliver != Deliver::ByHand {
+            unclosed::note(&context.settings.tool, self.signal.stopped());
         }
     }
 
@@ -95,7 +107,7 @@ impl Scheduler {
     /// Notes a recorded event.
     pub(crate) fn recorded(self: &Arc<Self>, context: &Arc<Context>) {
         if !self.used.load(Ordering::Relaxed) {
-            self.used.store(true, Ordering::Relaxed);
+            self.use_by(context);
         }
         let Deliver::InBackground { interval, events, .. } = context.settings.deliver else { return };
         if self.signal.event(events) {
@@ -265,12 +277,14 @@ impl Scheduler {
         FlushReport { delivered, rejected, emptied, waiting }
     }
 
-    /// Ends the thread, delivers for the last time, and closes the backends. A second call does nothing.
+    /// Ends the thread, delivers for the last time, and closes the backends. A second call waits for the first one.
     pub(crate) fn close(&self, context: &Context, deadline: Instant) -> FlushReport {
         let nothing = FlushReport { emptied: true, ..FlushReport::default() };
         if self.signal.stop(deadline) {
+            self.wait_until_closed(deadline);
             return nothing;
         }
+        let _closed = Closes(self);
         if !self.used.load(Ordering::Relaxed) {
             self.close_backends(deadline);
             return nothing;
@@ -294,6 +308,13 @@ impl Scheduler {
         };
         self.close_backends(deadline);
         flushed
+    }
+
+    fn wait_until_closed(&self, deadline: Instant) {
+        let mut closed = lock(&self.closed);
+        while !*closed && !left(deadline).is_zero() {
+            closed = wait(&self.all_closed, closed, Some(deadline));
+        }
     }
 
     fn close_backends(&self, deadline: Instant) {
@@ -331,6 +352,16 @@ struct Leaves<'a>(&'a Backends);
 impl Drop for Leaves<'_> {
     fn drop(&mut self) {
         self.0.leave();
+    }
+}
+
+/// Notes the end of a close, also after a panic.
+struct Closes<'a>(&'a Scheduler);
+
+impl Drop for Closes<'_> {
+    fn drop(&mut self) {
+        *lock(&self.0.closed) = true;
+        self.0.all_closed.notify_all();
     }
 }
 
