@@ -41,14 +41,20 @@ fn refused(path: &Path) -> (LoadError, String) {
     (reason, line)
 }
 
+/// Names the command and the Rust plugin for the child, whose time is limited: it would wait for other builds.
+const BUILT: &str = "JACKFIELD_TEST_BUILT";
+
 /// The process that can't end in the ordinary way, since that takes the dynamic loader's lock.
 #[test]
 #[ignore = "run by a_hanging_constructor_is_named_and_backends_go_on"]
 fn child_loads_a_plugin_whose_constructor_hangs() {
     let (hung, other) = (c_fixture("CONSTRUCTOR_HANGS"), c_fixture("EXTRA_TABLE"));
-    let apart = Isolation::Process(ProcessOptions::new().program(Program::At(cli())));
+    let built = std::env::var_os(BUILT).expect("the test names them");
+    let built: Vec<_> = std::env::split_paths(&built).collect();
+    let [cli, minimal] = &built[..] else { panic!("{built:?}") };
+    let apart = Isolation::Process(ProcessOptions::new().program(Program::At(cli.clone())));
     let apart = options(&json!({})).isolation(apart);
-    let rust = Plugin::load(&fixture("minimal"), Trust::Owner).expect("it loads");
+    let rust = Plugin::load(minimal, Trust::Owner).expect("it loads");
     let before = [
         Backend::open(&rust, &options(&json!({}))),
         open(&c_fixture("GOOD"), &options(&json!({}))),
@@ -91,7 +97,9 @@ fn is_for_the_hung_one(line: &str) {
 
 #[test]
 fn a_hanging_constructor_is_named_and_backends_go_on() {
+    let built = std::env::join_paths([cli(), fixture("minimal")]).expect("paths");
     let mut child = rerun("hanging_constructor::child_loads_a_plugin_whose_constructor_hangs")
+        .env(BUILT, built)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
