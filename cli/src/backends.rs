@@ -14,8 +14,9 @@ use serde::Serialize;
 use crate::{
     console,
     exit::{CommandError, Exit, UnusableBackend},
+    help::Help,
     log,
-    settings::{self, CommonArgs, Help, TOOL, VERSION},
+    settings::{self, CommonArgs, TOOL, VERSION},
 };
 
 pub(crate) const DOCTOR_HELP: Help = Help {

@@ -25,14 +25,15 @@ use crate::{
     console,
     dead_letters::{self, DeadLettersCommand},
     environment::variable,
-    exit::{self, CommandError, Exit},
+    exit::{CommandError, Exit},
+    help::{self, Help},
     log::{self, LogFormat},
     new::{self, NewArgs},
     plugins::{inspect, list, schema},
     retry::{self, RetryArgs},
     run::{self, event_source::RunArgs},
     send::{self, SendArgs},
-    settings::{CommonArgs, Help, VERSION},
+    settings::{CommonArgs, VERSION},
     status::{self, StatusArgs},
     trust::{
         keygen::{self, KeygenArgs},
@@ -47,13 +48,6 @@ static LONG_VERSION: LazyLock<String> =
 
 /// The help of the command itself. The lists of commands and options are in the text at its end.
 const TEMPLATE: &str = "{about}\n\n{usage-heading} {usage}{after-help}";
-
-/// The commands that most users need, in the order of `-h`.
-const FIRST: [&str; 9] =
-    ["send", "run", "status", "dead-letters", "config", "doctor", "plugins", "inspect", "help"];
-
-/// The width of a screen.
-const COLUMNS: usize = 80;
 
 const TELEMETRY_HELP: Help = Help {
     examples: "  jackfield telemetry status\n  jackfield telemetry disable",
@@ -167,82 +161,8 @@ pub(crate) enum Command {
 /// The definition of the command line, with the help of the command itself.
 fn definition() -> clap::Command {
     let definition = Cli::command();
-    let (short, long) = (screen(&definition), whole(&definition));
+    let (short, long) = (help::screen(&definition), help::whole(&definition));
     definition.after_help(short).after_long_help(long)
-}
-
-/// Every command with its line of help. The parser adds `help` later.
-fn commands(definition: &clap::Command) -> Vec<(&str, String)> {
-    let line = |command: &clap::Command| command.get_about().map(ToString::to_string).unwrap_or_default();
-    let mut all: Vec<_> = definition.get_subcommands().map(|it| (it.get_name(), line(it))).collect();
-    all.push(("help", "Print the help of a command".to_owned()));
-    all
-}
-
-fn rows<'c>(commands: impl IntoIterator<Item = &'c (&'c str, String)>) -> String {
-    commands.into_iter().map(|(name, line)| format!("  {name:<14}{line}\n")).collect()
-}
-
-/// The options of every command, such as `--config <FILE>`, with their lines of help.
-fn common_options(definition: &clap::Command) -> Vec<(String, String)> {
-    let common = definition.get_arguments().filter(|option| option.is_global_set());
-    common
-        .map(|option| {
-            let names = option.get_value_names().filter(|_| option.get_action().takes_values());
-            let value = names.and_then(|names| names.first());
-            let value = value.map(|name| format!(" <{name}>")).unwrap_or_default();
-            let help = option.get_help().map(ToString::to_string).unwrap_or_default();
-            (format!("--{}{value}", option.get_long().unwrap_or_default()), help)
-        })
-        .collect()
-}
-
-/// The end of `-h`, which is a screen.
-fn screen(definition: &clap::Command) -> String {
-    let all = commands(definition);
-    let first = FIRST.iter().filter_map(|name| all.iter().find(|(known, _)| known == name));
-    let others = all.iter().map(|(name, _)| *name).filter(|name| !FIRST.contains(name));
-    let others = wrapped("Also:", others);
-    let options = common_options(definition);
-    let options =
-        wrapped("Options of every command:", options.iter().map(|(option, _)| &**option).chain(["--help"]));
-    format!(
-        "Commands:\n{}\n{others}\n{options}\n`jackfield --help` has the exit codes, `jackfield COMMAND -h` says more.",
-        rows(first)
-    )
-}
-
-/// The end of `--help`.
-fn whole(definition: &clap::Command) -> String {
-    let line = |(option, help): (String, String)| format!("      {option:<22}  {help}\n");
-    let options: String = common_options(definition).into_iter().map(line).collect();
-    format!(
-        "Commands:\n{}\nOptions of every command:\n{options}  -h, --help                  Print help; -h is short\n  \
-         -V, --version               Print version\n\n\
-         Examples:\n  jackfield send events.jsonl\n  tail -f events.jsonl | jackfield send\n  \
-         jackfield config check\n  jackfield inspect ./librabbitmq.so\n\n\
-         With --json, a command that ends early prints one object: error, exit_code.\n\n{}\n\n\
-         `jackfield config --help` has the places of the configuration and of plugins.",
-        rows(&commands(definition)),
-        exit::HELP
-    )
-}
-
-/// A heading and words with commas, in lines of at most [`COLUMNS`] characters.
-fn wrapped<'w>(heading: &str, words: impl IntoIterator<Item = &'w str>) -> String {
-    let (mut text, mut width) = (heading.to_owned(), heading.len());
-    let mut words = words.into_iter().peekable();
-    while let Some(word) = words.next() {
-        let word = if words.peek().is_some() { format!("{word},") } else { word.to_owned() };
-        if width + 1 + word.len() > COLUMNS {
-            text.push_str("\n ");
-            width = 1;
-        }
-        text.push(' ');
-        text.push_str(&word);
-        width += 1 + word.len();
-    }
-    text + "\n"
 }
 
 /// The command line and the name of its command. An error, `--help` and `--version` end the process.
@@ -365,7 +285,7 @@ pub(crate) fn write_manual(folder: &Path) -> Result<Exit, CommandError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::CONFIGURATION;
+    use crate::{exit, help::COLUMNS, settings::CONFIGURATION};
 
     const COMMANDS: &str = "send run status retry dead-letters config plugins inspect schema check lock keygen sign verify forget doctor new \
                             telemetry completions man help";
@@ -409,7 +329,8 @@ mod tests {
             assert!(short.contains(option) && long.contains(option), "{option}: {short}{long}");
         }
         assert!(long.contains(exit::HELP), "{long}");
-        assert!(long.lines().all(|line| line.chars().count() <= 100), "{long}");
+        assert!(long.lines().count() <= 41, "{}:\n{long}", long.lines().count());
+        assert!(long.lines().all(|line| line.chars().count() <= 87), "{long}");
     }
 
     #[test]

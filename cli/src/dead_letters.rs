@@ -14,10 +14,11 @@ use serde_json::json;
 use crate::{
     console,
     exit::{CommandError, Exit},
+    help::Help,
     log,
     run::tools,
     run_state,
-    settings::{CommonArgs, Help, TOOL, unknown_backend},
+    settings::{CommonArgs, TOOL, unknown_backend},
 };
 
 pub(crate) const HELP: Help = Help {

@@ -10,6 +10,8 @@ mod console;
 mod dead_letters;
 mod environment;
 mod exit;
+mod gzip;
+mod help;
 mod leftovers;
 mod log;
 mod new;

@@ -9,8 +9,9 @@ use serde_json::json;
 use crate::{
     console,
     exit::{CommandError, Exit},
+    help::Help,
     log, run_state,
-    settings::{Help, TOOL, VERSION},
+    settings::{TOOL, VERSION},
 };
 
 pub(crate) const HELP: Help = Help {

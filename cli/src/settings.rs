@@ -1,4 +1,4 @@
-//! The arguments of every command, the configuration that they select, and the end of every help text.
+//! The arguments of every command, and the configuration that they select.
 
 use std::{
     env, io,
@@ -47,44 +47,29 @@ Plugins are searched in `path` of [plugins], else in $JACKFIELD_PLUGIN_PATH, els
 
 $JACKFIELD_LOG selects log records, such as `debug` or `warn,file=trace`.";
 
-/// The end of a command's help.
-pub(crate) struct Help {
-    pub(crate) examples: &'static str,
-    pub(crate) notes: &'static str,
-}
-
-impl Help {
-    /// For `-h`.
-    pub(crate) fn short(&self) -> String {
-        format!("Examples:\n{}\n\n--help says more.", self.examples)
-    }
-
-    /// For `--help`. What is the same for all commands is only named.
-    pub(crate) fn long(&self) -> String {
-        let Self { examples, notes } = self;
-        let notes = if notes.is_empty() { String::new() } else { format!("{notes}\n\n") };
-        format!(
-            "Examples:\n{examples}\n\n{notes}The exit codes are in `jackfield --help`, the places of the configuration in\n\
-             `jackfield config --help`."
-        )
-    }
-}
-
 /// The heading of the options of [`CommonArgs`].
 const OF_ALL: &str = "Options of every command";
 
 #[derive(Debug, Args)]
 pub(crate) struct CommonArgs {
-    /// Configuration file, instead of that of $JACKFIELD_CONFIG or the usual ones
+    /// Configuration file; see `jackfield config --help`
+    ///
+    /// It is used instead of that of $JACKFIELD_CONFIG or the usual ones.
     #[arg(long, global = true, hide_short_help = true, help_heading = OF_ALL, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
-    /// Use the configuration file although others than root and you can write it; each use is a warning
+    /// Use a configuration that others can write, with a warning
+    ///
+    /// Others are all users but root and you.
     #[arg(long, global = true, hide_short_help = true, help_heading = OF_ALL)]
     trust_config: bool,
-    /// Print JSON to standard output
+    /// Print JSON; at an early end one object: error, exit_code
+    ///
+    /// It goes to standard output.
     #[arg(long, global = true, hide_short_help = true, help_heading = OF_ALL)]
     pub(crate) json: bool,
-    /// Format of the lines on standard error, instead of that of $JACKFIELD_LOG_FORMAT [default: text]
+    /// Format of standard error, else of $JACKFIELD_LOG_FORMAT
+    ///
+    /// Without both it is text.
     // Checked here, and read before the command line is parsed: its errors have this format, too.
     #[arg(long, global = true, hide_short_help = true, help_heading = OF_ALL, value_name = "FORMAT")]
     log_format: Option<LogFormat>,

@@ -11,10 +11,7 @@ use jackfield::forward::{BackendConfig, ConfigFile, OptionsSchema};
 use jackfield_loader::{in_prose, show_path};
 use serde_json::{Map, Value};
 
-use crate::{
-    exit::CommandError,
-    settings::{CommonArgs, Help},
-};
+use crate::{exit::CommandError, help::Help, settings::CommonArgs};
 
 pub(crate) const HELP: Help = Help {
     examples: "  jackfield check ./libfile.so --config-json '{\"path\":\"/tmp/events\"}'\n  \

@@ -7,7 +7,8 @@ use clap::Subcommand;
 
 use crate::{
     exit::{CommandError, Exit},
-    settings::{CONFIGURATION, CommonArgs, Help},
+    help::Help,
+    settings::{CONFIGURATION, CommonArgs},
 };
 
 /// The notes end with what is the same for all commands, which stands only here.

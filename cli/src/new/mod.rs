@@ -21,8 +21,9 @@ use self::project::{File, Lang};
 use crate::{
     console,
     exit::{CommandError, Exit},
+    help::Help,
     log,
-    settings::{Help, VERSION},
+    settings::VERSION,
 };
 
 pub(crate) const HELP: Help = Help {

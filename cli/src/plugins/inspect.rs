@@ -9,7 +9,8 @@ use super::{Library, language, option_table};
 use crate::{
     console::{self, Colour},
     exit::{CommandError, Exit},
-    settings::{CommonArgs, Help},
+    help::Help,
+    settings::CommonArgs,
 };
 
 pub(crate) const HELP: Help = Help {

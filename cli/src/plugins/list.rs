@@ -10,8 +10,9 @@ use super::{Library, language};
 use crate::{
     console::{self, Colour},
     exit::{CommandError, Exit},
+    help::Help,
     log,
-    settings::{CommonArgs, Help},
+    settings::CommonArgs,
 };
 
 pub(crate) const HELP: Help = Help {

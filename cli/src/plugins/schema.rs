@@ -8,8 +8,9 @@ use serde_json::{Map, Value, json};
 use crate::{
     console,
     exit::{CommandError, Exit},
+    help::Help,
     log,
-    settings::{CommonArgs, Help},
+    settings::CommonArgs,
 };
 
 pub(crate) const HELP: Help = Help {

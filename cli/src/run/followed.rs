@@ -25,7 +25,10 @@ use jackfield_loader::{
 };
 
 use super::source::{BLOCK, Found, Source};
-use crate::log;
+use crate::{
+    gzip::{decompressed, is_compressed, read_full},
+    log,
+};
 
 /// The time between two looks at a file that has no new bytes.
 const TICK: Duration = Duration::from_millis(50);
@@ -33,14 +36,6 @@ const TICK: Duration = Duration::from_millis(50);
 const LAST_BYTES: Duration = Duration::from_secs(1);
 /// Length of the file with the position, in bytes.
 const ROOM: usize = 80;
-
-/// Whether a file has the start of one that gzip has compressed (RFC 1952). Its next bytes are those of the start.
-fn is_compressed(mut file: &File) -> io::Result<bool> {
-    let mut start = [0; 2];
-    let is_read = read_full(&mut file, &mut start)? == start.len();
-    file.rewind()?;
-    Ok(is_read && start == [0x1f, 0x8b])
-}
 
 /// Up to where a file was stored.
 pub(super) struct Position {
@@ -104,7 +99,7 @@ pub(super) fn resume(path: &Path, mut position: Position) -> io::Result<RegularF
     if !is_compressed(&file)? {
         return Ok(RegularFile::Followed(Followed::new(path, file, position)));
     }
-    let mut decoder = MultiGzDecoder::new(file);
+    let mut decoder = decompressed(file);
     io::copy(&mut (&mut decoder).take(position.offset), &mut io::sink())?;
     Ok(RegularFile::Compressed(Compressed {
         decoder,
@@ -277,20 +272,6 @@ impl Compressed {
 /// Whether a block is a part of a line that is longer than a block.
 fn is_inside(found: Found, block: &[u8]) -> bool {
     found.full && memchr::memchr(b'\n', &block[..found.len]).is_none()
-}
-
-/// Reads until the block is full or nothing more comes.
-fn read_full(reader: &mut impl Read, block: &mut [u8]) -> io::Result<usize> {
-    let mut len = 0;
-    while len < block.len() {
-        match reader.read(&mut block[len..]) {
-            Ok(0) => break,
-            Ok(more) => len += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(len)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `jackfield run`: forwards events until it is told to end.
 //!
 //! Each line is appended to a spool in the state folder before the next line is read. The use of memory does
-//! not grow while backends are slow. `docs/forwarder.md` says what a kill can lose. While the spool has no
+//! not grow while backends are slow. `docs/operating/kill.md` says what a kill can lose. While the spool has no
 //! room, nothing is read, and the writers of the input wait. The events of the spool go to every backend in
 //! the same way as the events of a tool: each backend has a cursor, failures are retried, rejected events
 //! become dead letters. With `--spools` the run delivers the spools of tools.
@@ -44,9 +44,10 @@ use self::{
 use crate::{
     console,
     exit::{CommandError, Exit},
+    help::Help,
     log,
     run_state::{self, Holding, Kept, Snapshot, SpoolNow, State, now_ms},
-    settings::{CommonArgs, Help, OperatorsFile, VERSION},
+    settings::{CommonArgs, OperatorsFile, VERSION},
     signals,
 };
 

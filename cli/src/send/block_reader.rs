@@ -15,6 +15,8 @@ use std::{
 
 use jackfield::forward::CancellationToken;
 
+use crate::gzip;
+
 /// Bytes of a read: the usual size of a pipe.
 const BLOCK: usize = 64 * 1024;
 
@@ -34,12 +36,14 @@ pub(super) struct BlockReader {
     reader: Box<dyn Read + Send>,
     #[cfg(unix)]
     handle: OwnedFd,
-    /// Size in bytes, if it is a regular file.
+    /// Whether it is a regular file, which can be read again.
+    pub(super) is_file: bool,
+    /// The number of bytes that will be read, if it is known.
     pub(super) size: Option<u64>,
 }
 
 impl BlockReader {
-    /// Opens a file, or standard input for `-`.
+    /// Opens a file, which gzip may have compressed, or standard input for `-`.
     #[expect(
         clippy::disallowed_methods,
         reason = "what the user names as input, which may be a FIFO or a device"
@@ -50,6 +54,7 @@ impl BlockReader {
                 #[cfg(unix)]
                 handle: io::stdin().as_fd().try_clone_to_owned()?,
                 reader: Box::new(io::stdin()),
+                is_file: false,
                 size: None,
             });
         }
@@ -58,13 +63,20 @@ impl BlockReader {
         if metadata.is_dir() {
             return Err(io::Error::from(io::ErrorKind::IsADirectory));
         }
+        let is_file = metadata.is_file();
+        let is_compressed = is_file && gzip::is_compressed(&file)?;
         // A backend may append to this file, so only its present bytes are sent. A file of /proc has size 0.
-        let end = if metadata.is_file() && metadata.len() > 0 { metadata.len() } else { u64::MAX };
+        let end = if is_file && metadata.len() > 0 { metadata.len() } else { u64::MAX };
         Ok(Self {
             #[cfg(unix)]
             handle: file.as_fd().try_clone_to_owned()?,
-            size: metadata.is_file().then_some(metadata.len()),
-            reader: Box::new(file.take(end)),
+            is_file,
+            size: (is_file && !is_compressed).then_some(metadata.len()),
+            reader: if is_compressed {
+                Box::new(gzip::decompressed(file.take(end)))
+            } else {
+                Box::new(file.take(end))
+            },
         })
     }
 

@@ -30,9 +30,10 @@ use self::{
 use crate::{
     console,
     exit::{CommandError, Exit, UnusableBackend},
+    help::Help,
     leftovers::{BadLines, Leftovers},
     log,
-    settings::{CommonArgs, Help, chosen_backends},
+    settings::{CommonArgs, chosen_backends},
     signals,
 };
 
@@ -58,7 +59,7 @@ pub(crate) const HELP: Help = Help {
 
 #[derive(Debug, Args)]
 pub(crate) struct SendArgs {
-    /// File of events, or `-` for standard input
+    /// File of events, which gzip may have compressed, or `-` for standard input
     #[arg(default_value = "-", value_name = "FILE", value_hint = ValueHint::FilePath)]
     input: PathBuf,
     /// How long a backend may accept no event before its events are left over
@@ -149,7 +150,7 @@ impl Prepared {
         let quiet = args.quiet || json;
         let bar = if quiet || prints { ProgressBar::hidden() } else { console::start_bar(input.size) };
 
-        let regular_file = input.size.is_some();
+        let regular_file = input.is_file;
         let blocks = input.blocks(settings.stop.clone());
         let workers: io::Result<Vec<_>> =
             opened.into_iter().map(|backend| Worker::start(backend, &settings)).collect();

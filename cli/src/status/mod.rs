@@ -18,8 +18,9 @@ use self::screen::{page, screen};
 use crate::{
     console,
     exit::{CommandError, Exit},
+    help::Help,
     run_state::{self, Snapshot, now_ms},
-    settings::{CommonArgs, Help},
+    settings::CommonArgs,
     signals,
     status_text::seconds,
 };

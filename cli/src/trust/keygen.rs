@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::{
     console,
     exit::{CommandError, Exit},
-    settings::Help,
+    help::Help,
 };
 
 pub(crate) const HELP: Help = Help {

@@ -15,8 +15,9 @@ use serde::Serialize;
 use crate::{
     console,
     exit::{CommandError, Exit},
+    help::Help,
     log,
-    settings::{CommonArgs, Help},
+    settings::CommonArgs,
 };
 
 pub(crate) const HELP: Help = Help {

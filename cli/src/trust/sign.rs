@@ -18,8 +18,8 @@ use serde::Serialize;
 use crate::{
     console,
     exit::{CommandError, Exit},
+    help::Help,
     log,
-    settings::Help,
 };
 
 pub(crate) const HELP: Help = Help {

@@ -9,7 +9,8 @@ use serde::Serialize;
 use crate::{
     console::{self, Colour},
     exit::{CommandError, Exit},
-    settings::{CommonArgs, Help},
+    help::Help,
+    settings::CommonArgs,
 };
 
 pub(crate) const HELP: Help = Help {
