@@ -100,5 +100,5 @@ pub use crate::{
     platform::{DeletionBy, Platform, json_array},
     request::Request,
 };
-pub use jackfield_secret::Secret;
+pub use jackfield_secret::{Secret, percent_decoded};
 pub use jackfield_tls::TlsConfig;

@@ -22,7 +22,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use jackfield_http_client::{Endpoint, Secret, TlsConfig};
+use jackfield_http_client::{Endpoint, Secret, TlsConfig, percent_decoded};
 use jackfield_plugin_api::Error;
 
 use crate::config::{PATH, Protocol};
@@ -144,26 +144,11 @@ fn pairs(list: &str) -> Result<Vec<(String, String)>, usize> {
     let texts = list.split(',').enumerate().filter(|(_, text)| !text.trim().is_empty());
     let pair = |text: &str| {
         let (name, value) = text.split_once('=')?;
-        let pair = (decode(name.trim())?, decode(value.trim())?);
+        let decode = |text: &str| percent_decoded(text.trim()).ok();
+        let pair = (decode(name)?, decode(value)?);
         (!pair.0.is_empty()).then_some(pair)
     };
     texts.map(|(at, text)| pair(text).ok_or(at + 1)).collect()
-}
-
-/// The text without its percent-encoding; `None` if that is wrong, or the text is not UTF-8.
-fn decode(text: &str) -> Option<String> {
-    let mut bytes = text.bytes();
-    let mut decoded = Vec::with_capacity(text.len());
-    while let Some(byte) = bytes.next() {
-        decoded.push(match byte {
-            b'%' => {
-                let mut digit = || char::from(bytes.next()?).to_digit(16);
-                u8::try_from(digit()? * 16 + digit()?).ok()?
-            }
-            byte => byte,
-        });
-    }
-    String::from_utf8(decoded).ok()
 }
 
 #[cfg(test)]

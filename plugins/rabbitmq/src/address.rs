@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jackfield_secret::{Secret, Secrets};
+use jackfield_secret::{NotPercentEncoded, Secret, Secrets, percent_decoded};
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo, SASLMechanism};
 use url::{Host, Url};
 
@@ -163,27 +163,12 @@ impl Address {
 }
 
 fn decode(text: &str, what: &str) -> Result<String, String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        rest = tail;
-        let decoded = match (*first, tail) {
-            (b'%', [high, low, tail @ ..]) => {
-                let digits =
-                    std::str::from_utf8(&[*high, *low]).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok());
-                rest = tail;
-                digits.ok_or_else(|| {
-                    format!("has a % in its {what} that is not followed by two hexadecimal digits")
-                })?
-            }
-            (b'%', _) => {
-                return Err(format!("has a % in its {what} that is not followed by two hexadecimal digits"));
-            }
-            (byte, _) => byte,
-        };
-        bytes.push(decoded);
-    }
-    String::from_utf8(bytes).map_err(|_| format!("has a {what} that is not UTF-8"))
+    percent_decoded(text).map_err(|error| match error {
+        NotPercentEncoded::Digits => {
+            format!("has a % in its {what} that is not followed by two hexadecimal digits")
+        }
+        NotPercentEncoded::Utf8 => format!("has a {what} that is not UTF-8"),
+    })
 }
 
 #[cfg(test)]

@@ -1,18 +1,16 @@
 //! The options, and the checked settings that follow from them.
 
-use std::{collections::BTreeMap, num::NonZeroU16, sync::Arc, time::Duration};
+use std::{num::NonZeroU16, sync::Arc, time::Duration};
 
 use jackfield_plugin_api::Error;
 use jackfield_tls::{TlsConfig, rustls::ClientConfig};
-use lapin::{
-    ExchangeKind,
-    types::{AMQPValue, FieldArray, FieldTable, ShortString},
-};
-use serde_json::Value;
+use lapin::types::ShortString;
 
 use crate::{
     address::{Address, Auth, SecretUrl},
+    declare::{Declare, Topology},
     routing::RoutingKey,
+    values::{refuse, short},
 };
 
 /// Options of the backend `rabbitmq`: events published to RabbitMQ, each confirmed by the broker.
@@ -60,45 +58,6 @@ pub(crate) struct Config {
     app_id: Option<String>,
 }
 
-/// What is declared.
-#[derive(Debug, Default, serde::Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
-struct Declare {
-    /// How `queue` is declared: `passive` expects that it exists; the others create it, durable, if it does not.
-    queue: Option<QueueKind>,
-    /// Arguments of the queue, such as `{"x-max-length": 100000}`.
-    #[serde(default)]
-    arguments: BTreeMap<String, Value>,
-    /// How `exchange` is declared: `passive` expects that it exists; the others create it, durable, if it does not.
-    exchange: Option<DeclaredExchange>,
-    /// Arguments of the exchange.
-    #[serde(default)]
-    exchange_arguments: BTreeMap<String, Value>,
-    /// The keys that bind `queue` to `exchange`. Default, when both are declared: the routing key, if it has no fields.
-    bindings: Option<Vec<String>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(crate) enum QueueKind {
-    Passive,
-    Classic,
-    Quorum,
-    Stream,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-enum DeclaredExchange {
-    Passive,
-    Direct,
-    Fanout,
-    Topic,
-    Headers,
-}
-
 const fn default_window() -> NonZeroU16 {
     NonZeroU16::MIN.saturating_add(511)
 }
@@ -123,23 +82,6 @@ fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<
         .ok_or_else(|| {
             serde::de::Error::custom("it is not a duration; expected a value such as `5s` or `500ms`")
         })
-}
-
-/// What is declared on a new connection.
-#[derive(Default)]
-pub(crate) struct Topology {
-    /// Name, kind (`None`: passive), arguments.
-    pub(crate) exchange: Option<(ShortString, Option<ExchangeKind>, FieldTable)>,
-    /// Name, whether passive, arguments.
-    pub(crate) queue: Option<(ShortString, bool, FieldTable)>,
-    /// Queue, exchange, keys.
-    pub(crate) bindings: Option<(ShortString, ShortString, Vec<ShortString>)>,
-}
-
-impl Topology {
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.exchange.is_none() && self.queue.is_none() && self.bindings.is_none()
-    }
 }
 
 /// The options, checked.
@@ -230,114 +172,6 @@ fn addresses(url: Option<&SecretUrl>, urls: Option<&[SecretUrl]>, auth: Auth) ->
         .collect()
 }
 
-fn short(key: &'static str, text: &str) -> Result<ShortString, Error> {
-    ShortString::try_new(text)
-        .map_err(|_| Error::config(key, format!("has {} bytes; AMQP allows 255", text.len())))
-}
-
-impl Declare {
-    fn check(
-        self,
-        exchange: &ShortString,
-        queue: Option<ShortString>,
-        routing_key: &RoutingKey,
-    ) -> Result<Topology, Error> {
-        let mut topology = Topology::default();
-        if let Some(kind) = self.queue {
-            let Some(name) = queue.clone().filter(|name| !name.as_str().is_empty()) else {
-                return refuse("declare.queue", "is set, and `queue` names none");
-            };
-            let passive = kind == QueueKind::Passive;
-            if passive && !self.arguments.is_empty() {
-                return refuse("declare.arguments", "are ignored when `declare.queue` is `passive`");
-            }
-            if self.arguments.contains_key("x-queue-type") {
-                return refuse("declare.arguments", "set x-queue-type, which `declare.queue` does");
-            }
-            let mut arguments = table("declare.arguments", &self.arguments)?;
-            match kind {
-                QueueKind::Passive | QueueKind::Classic => {}
-                QueueKind::Quorum => drop(arguments.insert("x-queue-type".into(), text("quorum"))),
-                QueueKind::Stream => drop(arguments.insert("x-queue-type".into(), text("stream"))),
-            }
-            topology.queue = Some((name, passive, arguments.into()));
-        } else if !self.arguments.is_empty() {
-            return refuse("declare.arguments", "are set, and `declare.queue` is not");
-        }
-        if let Some(kind) = self.exchange {
-            if exchange.as_str().is_empty() {
-                return refuse("declare.exchange", "is set, and `exchange` names none");
-            }
-            let kind = match kind {
-                DeclaredExchange::Passive => None,
-                DeclaredExchange::Direct => Some(ExchangeKind::Direct),
-                DeclaredExchange::Fanout => Some(ExchangeKind::Fanout),
-                DeclaredExchange::Topic => Some(ExchangeKind::Topic),
-                DeclaredExchange::Headers => Some(ExchangeKind::Headers),
-            };
-            let arguments = table("declare.exchange_arguments", &self.exchange_arguments)?;
-            topology.exchange = Some((exchange.clone(), kind, arguments.into()));
-        } else if !self.exchange_arguments.is_empty() {
-            return refuse("declare.exchange_arguments", "are set, and `declare.exchange` is not");
-        }
-        let keys = match (self.bindings, routing_key.as_constant()) {
-            (Some(bindings), _) => {
-                bindings.iter().map(|key| short("declare.bindings", key)).collect::<Result<Vec<_>, _>>()?
-            }
-            (None, _) if topology.queue.is_none() || topology.exchange.is_none() => Vec::new(),
-            (None, Some(key)) => vec![key.clone()],
-            (None, None) => {
-                let why =
-                    "is missing, and the routing key has fields; name the keys, such as [\"telemetry.#\"]";
-                return refuse("declare.bindings", why);
-            }
-        };
-        if !keys.is_empty() {
-            let Some(queue) = queue.filter(|_| !exchange.as_str().is_empty()) else {
-                return refuse("declare.bindings", "needs both `queue` and `exchange`");
-            };
-            topology.bindings = Some((queue, exchange.clone(), keys));
-        }
-        Ok(topology)
-    }
-}
-
-fn refuse<T>(key: &'static str, why: &'static str) -> Result<T, Error> {
-    Err(Error::config(key, why))
-}
-
-fn text(value: &str) -> AMQPValue {
-    AMQPValue::LongString(value.into())
-}
-
-fn table<'j>(
-    key: &'static str,
-    json: impl IntoIterator<Item = (&'j String, &'j Value)>,
-) -> Result<BTreeMap<ShortString, AMQPValue>, Error> {
-    json.into_iter().map(|(name, value)| Ok((short(key, name)?, amqp(key, value)?))).collect()
-}
-
-fn amqp(key: &'static str, value: &Value) -> Result<AMQPValue, Error> {
-    Ok(match value {
-        Value::Null => AMQPValue::Void,
-        Value::Bool(value) => AMQPValue::Boolean(*value),
-        Value::String(value) => text(value),
-        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(number), _) => AMQPValue::LongLongInt(number),
-            (None, Some(number)) => AMQPValue::Double(number),
-            (None, None) => {
-                let why = format!("has the number {number}, which AMQP can't represent");
-                return Err(Error::config(key, why));
-            }
-        },
-        Value::Array(values) => {
-            let values = values.iter().map(|value| amqp(key, value)).collect::<Result<Vec<_>, _>>()?;
-            AMQPValue::FieldArray(FieldArray::from(values))
-        }
-        Value::Object(map) => AMQPValue::FieldTable(FieldTable::from(table(key, map)?)),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -359,35 +193,6 @@ mod tests {
         assert_eq!((settings.window, settings.heartbeat, settings.confirm_timeout), (512, 30, None));
         assert_eq!(settings.app_id, None);
         assert!(settings.topology.is_empty() && settings.tls.is_none());
-    }
-
-    #[test]
-    fn a_declared_queue_has_its_type_and_arguments() {
-        for (kind, expected) in [("classic", None), ("quorum", Some("quorum")), ("stream", Some("stream"))] {
-            let json = format!(
-                r#"{{"url":"amqp://u:p@h","queue":"q","declare":{{"queue":"{kind}","arguments":{{"x-max-length":7}}}}}}"#
-            );
-            let (name, passive, arguments) = check(&json).expect("valid").topology.queue.expect("declared");
-            assert_eq!((name.as_str(), passive), ("q", false));
-            assert_eq!(arguments.inner().get("x-max-length"), Some(&AMQPValue::LongLongInt(7)));
-            assert_eq!(arguments.inner().get("x-queue-type"), expected.map(text).as_ref());
-        }
-    }
-
-    #[test]
-    fn a_declared_exchange_is_bound_by_keys_or_routing_key() {
-        let both = r#"{"url":"amqp://u:p@h","exchange":"e","queue":"q","declare":{"exchange":"topic","queue":"classic""#;
-        let keys = |json: String| {
-            let (_, _, keys) = check(&json)?.topology.bindings.expect("bound");
-            Ok::<_, String>(keys.iter().map(ToString::to_string).collect::<Vec<_>>())
-        };
-        assert_eq!(keys(format!("{both}}}}}")), Ok(vec!["q".to_owned()]));
-        assert_eq!(
-            keys(format!(r#"{both},"bindings":["a.#","b"]}}}}"#)),
-            Ok(vec!["a.#".to_owned(), "b".to_owned()])
-        );
-        let error = keys(format!(r#"{both}}},"routing_key":"{{type}}"}}"#)).expect_err("no constant key");
-        assert!(error.starts_with("declare.bindings: is missing"), "{error}");
     }
 
     #[test]

@@ -28,6 +28,7 @@
 
 mod address;
 mod config;
+mod declare;
 mod explain;
 mod link;
 mod probe;
@@ -35,6 +36,7 @@ mod publish;
 mod routing;
 mod session;
 mod stream;
+mod values;
 mod window;
 
 use std::{

@@ -20,7 +20,8 @@ use tracing::subscriber::{NoSubscriber, set_default, with_default};
 
 use crate::{
     address::Address,
-    config::{Settings, Topology},
+    config::Settings,
+    declare::Topology,
     explain::{Trouble, explain, is_not_found, outcome},
     stream::{self, Kill, Net},
 };

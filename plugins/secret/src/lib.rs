@@ -14,12 +14,16 @@
 //! to `clean`: status, address and advice remain readable.
 #![forbid(unsafe_code)]
 
+mod percent;
+
 use std::fmt;
 
 use base64::{
     Engine as _,
     prelude::{BASE64_STANDARD_NO_PAD as STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD},
 };
+
+pub use percent::{NotPercentEncoded, percent_decoded};
 
 /// A credential from the configuration. Its `Debug` form is `***`.
 #[derive(Clone, PartialEq, Eq, serde::Deserialize)]
