@@ -4,7 +4,7 @@ use std::path::Path;
 
 use jackfield::{
     Config,
-    forward::{BackendConfig, EffectiveValue, Origin},
+    forward::{BackendConfig, EffectiveValue, OptionsSchema, Origin},
 };
 use jackfield_loader::show_path;
 use serde::Serialize;
@@ -91,7 +91,8 @@ fn row(backend: Option<&BackendConfig>, value: EffectiveValue) -> Row {
     row
 }
 
-/// The file of the backend's plugin, and the plugin's defaults of the options that are not written.
+/// The file of the backend's plugin, and where the options come from that are not written: a variable that the plugin reads,
+/// else its default.
 fn of_plugin(config: &Config, backend: &BackendConfig) -> Vec<Row> {
     let name = Some(backend.name.as_str());
     let found = jackfield_loader::find(&backend.plugin, &config.plugins.path, &config.folder);
@@ -100,8 +101,16 @@ fn of_plugin(config: &Config, backend: &BackendConfig) -> Vec<Row> {
     let Ok(inspection) = jackfield_loader::inspect(&file) else { return rows };
     let schema = inspection.metadata.config_schema.as_ref().map(|schema| schema.get());
     let written: Value = serde_json::from_str(&backend.config).unwrap_or_default();
+    let parsed = schema.and_then(|schema| OptionsSchema::parse(schema).ok());
+    let of_variables = parsed.map(|schema| schema.from_variables(&written)).unwrap_or_default();
+    for it in &of_variables {
+        let key = format!("config.{}", it.option);
+        let reference = format!("${{{}}}", it.variable);
+        rows.push(Row::new(name, key.trim_end_matches('.'), reference, format!("${}", it.variable)));
+    }
     for (option, default) in schema.map(option_table::defaults).unwrap_or_default() {
-        if written.pointer(&format!("/{}", option.replace('.', "/"))).is_none() {
+        let is_written = written.pointer(&format!("/{}", option.replace('.', "/"))).is_some();
+        if !is_written && of_variables.iter().all(|it| it.option != option) {
             rows.push(Row::new(name, &format!("config.{option}"), default, "default of the plugin"));
         }
     }

@@ -22,7 +22,13 @@ pub(crate) const PATH: &str = "/v1/logs";
 #[cfg_attr(
     test,
     derive(schemars::JsonSchema),
-    schemars(deny_unknown_fields, extend("x-env" = ["OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"]))
+    schemars(
+        deny_unknown_fields,
+        extend(
+            "x-env" = ["OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"],
+            "x-env-without" = "endpoint",
+        )
+    )
 )]
 pub(crate) struct Config {
     /// The collector's base URL, such as `http://localhost:4318`: http or https, without user name, password and
@@ -46,16 +52,7 @@ pub(crate) struct Config {
     gzip: Option<bool>,
     /// Certificates.
     #[serde(default)]
-    #[cfg_attr(
-        test,
-        schemars(extend(
-            "x-env" = [
-                "OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE",
-                "OTEL_EXPORTER_OTLP_LOGS_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
-                "OTEL_EXPORTER_OTLP_LOGS_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY",
-            ]
-        ))
-    )]
+    #[cfg_attr(test, schemars(transform = tests::variables_of_certificates))]
     tls: TlsConfig,
     /// The proxy of the requests, such as `http://user:password@proxy:3128`, instead of that of the environment; `none` for
     /// no proxy. Characters such as `@` in user name and password are written as `%40`.
@@ -185,6 +182,16 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    /// Says which variables the options of `tls` come from, which all backends over HTTP share.
+    pub(super) fn variables_of_certificates(tls: &mut schemars::Schema) {
+        for (option, end) in
+            [("ca_file", "CERTIFICATE"), ("cert_file", "CLIENT_CERTIFICATE"), ("key_file", "CLIENT_KEY")]
+        {
+            let option = tls.pointer_mut(&format!("/properties/{option}")).expect("an option of `tls`");
+            option["x-env"] = ["LOGS_", ""].map(|signal| format!("OTEL_EXPORTER_OTLP_{signal}{end}")).into();
+        }
+    }
 
     fn parse(json: &str) -> Result<Config, String> {
         serde_json::from_str(json).map_err(|error: serde_json::Error| error.to_string())

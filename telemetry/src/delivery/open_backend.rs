@@ -309,8 +309,10 @@ impl PluginSource<'_> {
     /// The files that the backend will read when it opens, and their stamps now.
     fn inputs(self, schema: Option<&str>) -> Stamps {
         let inputs = |(schema, options): (OptionsSchema, _)| {
-            let read = schema.files(&options).into_iter().filter(|it| it.is_read);
-            read.map(|it| it.file).collect::<Vec<_>>()
+            let read = schema.files(&options).into_iter().filter(|it| it.is_read).map(|it| it.file);
+            let of_variables = schema.from_variables(&options).into_iter().filter(|it| it.is_input);
+            let of_variables = of_variables.filter_map(|it| std::env::var_os(it.variable));
+            read.chain(of_variables.map(PathBuf::from)).collect::<Vec<_>>()
         };
         Stamp::of_files(self.options(schema).map(inputs).unwrap_or_default())
     }

@@ -18,6 +18,7 @@ use serde_json::Value;
 use crate::config::model::BackendConfig;
 use crate::config::schema::fault::{Fault, resolve};
 use crate::config::schema::named_files::NamedFile;
+use crate::config::schema::variables::FromVariable;
 use crate::config::schema::walk::TYPES;
 
 pub(crate) mod fault;
@@ -25,6 +26,7 @@ mod from_text;
 pub(crate) mod named_files;
 #[cfg(test)]
 mod tests;
+pub(crate) mod variables;
 mod walk;
 
 /// The JSON Schema of a plugin's options.
@@ -67,6 +69,13 @@ impl OptionsSchema {
     #[must_use]
     pub fn files(&self, options: &Value) -> Vec<NamedFile> {
         named_files::named_files(&self.root, options)
+    }
+
+    /// The options that are not in `options`, and that a variable of this process's environment sets.
+    #[must_use]
+    pub fn from_variables(&self, options: &Value) -> Vec<FromVariable> {
+        let is_set = |name: &str| std::env::var(name).is_ok_and(|value| !value.trim().is_empty());
+        variables::from_variables(&self.root, options, &is_set)
     }
 
     /// What to write instead of the unknown key at `path`, as the end of a sentence.

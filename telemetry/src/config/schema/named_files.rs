@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::config::schema::fault::resolve;
 
 /// The value of the keyword `format` that marks the path of a file that the plugin reads when it opens.
-const INPUT: &str = "input-file";
+pub(super) const INPUT: &str = "input-file";
 
 /// The value of `format` that marks the path of a file that the plugin writes, in a folder that has to exist.
 const OUTPUT: &str = "output-file";
@@ -25,8 +25,8 @@ pub struct NamedFile {
 }
 
 /// The number of schemas that are looked at, and how deep one may apply within another: a vendor's schema may be hostile.
-const MOST_STEPS: usize = 10_000;
-const DEEPEST: usize = 64;
+pub(super) const MOST_STEPS: usize = 10_000;
+pub(super) const DEEPEST: usize = 64;
 
 /// The files that `options` name, in no order.
 pub(super) fn named_files(root: &Value, options: &Value) -> Vec<NamedFile> {

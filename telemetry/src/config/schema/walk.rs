@@ -17,7 +17,8 @@ const MOST_FAULTS: usize = 32;
 /// does not know.
 const KNOWN: &str = "$comment $defs $id $ref $schema additionalProperties allOf anyOf const default deprecated \
     description enum examples exclusiveMaximum exclusiveMinimum format items maxItems maxLength maximum minItems \
-    minLength minimum oneOf properties readOnly required title type writeOnly x-env";
+    minLength minimum oneOf properties readOnly required title type writeOnly x-env \
+    x-env-without";
 
 /// The types that a schema can name, and what people call them.
 pub(super) const TYPES: [(&str, &str); 7] = [

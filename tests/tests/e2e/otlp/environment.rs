@@ -1,6 +1,6 @@
 //! What users of OpenTelemetry set in the environment, and when the plugin reads it.
 
-use std::{fs, time::Duration};
+use std::{fs, io::Write as _, process::Stdio, time::Duration};
 
 use jackfield_tests::{
     peers::{
@@ -107,6 +107,62 @@ fn certificates_and_the_time_of_a_call_come_from_variables() {
 }
 
 #[test]
+fn a_reload_reads_the_new_certificate_of_a_variable() {
+    let (pki, other) = (Pki::new(), Pki::new());
+    let server = HttpServer::tls(&pki, ServerCertificate::Good, false, Reply::status(200));
+    let site = Site::new(&[backend("otlp", &plugin("otlp"), "")]);
+    let ca = site.path("ca.pem");
+    fs::copy(other.ca_file(), &ca).expect("room");
+    let mut command = site.command(&["run", "--state", "state"]);
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", server.url("")).env("OTEL_EXPORTER_OTLP_CERTIFICATE", &ca);
+    let mut running = start(command.stdin(Stdio::piped()));
+    let mut stdin = running.stdin();
+    stdin.write_all(events(0..2).as_bytes()).expect("a run that reads");
+    running.until_said("backend otlp is down");
+    fs::copy(pki.ca_file(), &ca).expect("room");
+    running.signal("HUP");
+    running.until("the new certificate", || server.served() > 0);
+    drop(stdin);
+    running.end().with_code(0);
+}
+
+#[test]
+fn config_show_says_which_variables_are_in_force() {
+    let show = |options: &str| {
+        let site = Site::new(&[backend("otlp", &plugin("otlp"), &format!("[backend.config]\n{options}"))]);
+        let mut command = site.command(&["config", "show", "--json"]);
+        command
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://hunter2")
+            .env("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip");
+        command.env("OTEL_EXPORTER_OTLP_TIMEOUT", "100").env("OTEL_EXPORTER_OTLP_CERTIFICATE", "/ca.pem");
+        let ended = start(&mut command).end().with_code(0);
+        assert!(!ended.stdout.contains("hunter2"), "{ended:#?}");
+        ended.json()
+    };
+    let from = |rows: &Value, key: &str| {
+        let row = rows.as_array().expect("a list").iter().find(|row| row["key"] == key);
+        row.map(|row| [&row["value"], &row["from"]].map(|text| text.as_str().unwrap_or_default().to_owned()))
+    };
+    let rows = show("protocol = \"http/json\"");
+    for (key, name) in [
+        ("config.endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        ("config.gzip", "OTEL_EXPORTER_OTLP_COMPRESSION"),
+        ("config.tls.ca_file", "OTEL_EXPORTER_OTLP_CERTIFICATE"),
+        ("config", "OTEL_EXPORTER_OTLP_TIMEOUT"),
+    ] {
+        let expected = [format!("${{{name}}}"), format!("${name}")];
+        assert_eq!(from(&rows, key), Some(expected), "{key}: {rows:#}");
+    }
+    assert_eq!(from(&rows, "config.tls.key_file"), None);
+    let rows = show("endpoint = \"http://h\"");
+    assert_eq!(
+        from(&rows, "config.gzip").map(|row| row[1].clone()),
+        Some("default of the plugin".to_owned())
+    );
+    assert_eq!(from(&rows, "config"), None, "no variable counts");
+}
+
+#[test]
 fn what_a_variable_has_wrong_is_told_with_its_name_and_without_its_value() {
     let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1");
     for (variables, expected) in [
@@ -152,6 +208,7 @@ fn inspect_says_from_which_variables_an_option_comes() {
     assert!(line("endpoint ").ends_with(expected), "{text}");
     assert!(line("protocol ").contains("\"http/protobuf\"") && line("gzip ").contains("false"), "{text}");
     assert!(!line("proxy ").contains("OTEL"), "{text}");
+    assert!(line("tls.ca_file ").ends_with("$OTEL_EXPORTER_OTLP_CERTIFICATE)"), "{text}");
     let json = site.run(&["inspect", "--json", file]).with_code(0).json();
     let variables = &json[0]["metadata"]["config_schema"]["properties"]["gzip"]["x-env"];
     assert_eq!(variables[1], "OTEL_EXPORTER_OTLP_COMPRESSION", "{json:#}");
