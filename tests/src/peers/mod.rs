@@ -6,7 +6,7 @@ pub mod http;
 pub mod http_proxy;
 mod leash;
 pub mod pki;
-pub mod promtool;
+pub mod prometheus;
 pub mod proxy;
 pub mod python;
 pub mod rabbitmq;

@@ -1,7 +1,8 @@
-//! promtool, Prometheus' own judge of metrics and of rules.
+//! Prometheus, and promtool, its own judge of metrics and of rules.
 
 use std::{
     io::Write as _,
+    path::PathBuf,
     process::{Command, Output, Stdio},
 };
 
@@ -34,8 +35,16 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
 }
 
+/// The folder with the files of Debian's package, as they are below `/` when it is installed.
+///
+/// # Panics
+/// If they were not fetched.
+pub fn folder() -> PathBuf {
+    let folder = crate::target().join("peers/prometheus");
+    assert!(folder.exists(), "{} is missing: scripts/setup fetches it", folder.display());
+    folder
+}
+
 fn promtool() -> Command {
-    let path = crate::target().join("peers/promtool/usr/bin/promtool");
-    assert!(path.exists(), "{} is missing: scripts/setup fetches it", path.display());
-    Command::new(path)
+    Command::new(folder().join("usr/bin/promtool"))
 }

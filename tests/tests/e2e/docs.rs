@@ -10,7 +10,8 @@
 //! | `toml manifest` | is the part of a `Cargo.toml` that makes a plugin |
 //! | `json event` | is events, one a line, which fit `event.schema.json` |
 //! | `json line` | is lines that `jackfield send` delivers |
-//! | `yaml rules` | is rules of Prometheus, which `listen/metrics.rs` tries |
+//! | `console run`, `console until` | is commands of the first hour with what they say, which `first_hour/mod.rs` tries |
+//! | `text help` | stands in `jackfield --help` |
 //! | `sh run` | is run by `sh -e` in a folder with the plugins and `jackfield` at hand |
 //! | `rust`, `rust,no_run` | is compiled and run, or only compiled, as a doctest of a page that `tests/src/lib.rs` includes |
 //! | `text` | is not tried |
@@ -34,9 +35,9 @@ fn root() -> &'static Path {
 
 /// The pages under `docs/`, with their text.
 fn pages() -> Vec<(PathBuf, String)> {
-    let folder = root().join("docs");
-    let mut found: Vec<_> = fs::read_dir(&folder)
-        .expect("docs/")
+    let mut found: Vec<_> = ["docs", "docs/operating"]
+        .into_iter()
+        .flat_map(|folder| fs::read_dir(root().join(folder)).expect("a folder of pages"))
         .map(|entry| entry.expect("readable").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
         .map(|path| (path.clone(), fs::read_to_string(&path).expect("UTF-8")))
@@ -58,13 +59,13 @@ fn documents() -> Vec<(PathBuf, String)> {
 }
 
 /// A block of code.
-struct Block {
+pub(crate) struct Block {
     /// Page and line.
-    at: String,
+    pub(crate) at: String,
     /// The page, from the root of the repository.
     page: String,
-    info: Vec<String>,
-    lines: Vec<String>,
+    pub(crate) info: Vec<String>,
+    pub(crate) lines: Vec<String>,
 }
 
 fn blocks() -> Vec<Block> {
@@ -100,6 +101,11 @@ fn blocks_of(language: &str, way: &str) -> Vec<Block> {
     found
 }
 
+/// The blocks of a page.
+pub(crate) fn blocks_of_page(page: &str) -> Vec<Block> {
+    blocks().into_iter().filter(|block| block.page == page).collect()
+}
+
 #[test]
 fn every_block_of_the_guides_says_how_it_is_tried() {
     let doctests = fs::read_to_string(root().join("tests/src/lib.rs")).expect("the doctests");
@@ -110,7 +116,8 @@ fn every_block_of_the_guides_says_how_it_is_tried() {
             | ["toml", "config" | "manifest"]
             | ["json", "event" | "line"]
             | ["sh", "run"]
-            | ["yaml", "rules"] => true,
+            | ["text", "help"] => true,
+            ["console", "run" | "until"] => page == crate::first_hour::PAGE,
             ["rust" | "rust,no_run"] => doctests.contains(&format!("include_str!(\"../../{page}\")")),
             [_, file] => file.starts_with("file="),
             _ => false,
@@ -149,6 +156,44 @@ fn configurations_of_the_guides_are_read() {
         if let Err(error) = Config::parse(&text, Path::new("config.toml")) {
             panic!("{at}: {error}");
         }
+    }
+}
+
+#[test]
+fn what_the_guides_repeat_of_the_help_stands_there() {
+    let help = Site::new(&[]).run(&["--help"]).with_code(0).stdout;
+    for Block { at, lines, .. } in blocks_of("text", "help") {
+        assert!(help.contains(&lines.join("\n")), "{at}: {help}");
+    }
+}
+
+/// The names of the keys in a schema of a table or of a list of tables, each with its path.
+fn keys(schema: &serde_json::Value, path: &str, found: &mut Vec<String>) {
+    for (key, schema) in schema["properties"].as_object().into_iter().flatten() {
+        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        keys(schema, &path, found);
+        keys(&schema["items"], &path, found);
+        found.push(path);
+    }
+}
+
+#[test]
+fn the_page_of_the_configuration_has_every_key() {
+    let schema =
+        fs::read_to_string(root().join("cli/src/plugins/configuration.schema.json")).expect("a schema");
+    let schema = serde_json::from_str(&schema).expect("JSON");
+    let mut found = Vec::new();
+    keys(&schema, "", &mut found);
+    assert!(found.len() > 15, "{found:?}");
+    let page = fs::read_to_string(root().join("docs/operating/configuration.md")).expect("a page");
+    let rows: Vec<_> = page.lines().filter(|line| line.starts_with("| `")).collect();
+    let is_named = |text: &str, row: &str| row.split('`').skip(1).step_by(2).any(|word| word == text);
+    for key in found.iter().filter(|key| key.contains('.')) {
+        let of_row = |row: &&str| {
+            let (table, name) = key.rsplit_once('.').expect("a key of a table");
+            is_named(key, row) || (is_named(table, row) && is_named(name, row))
+        };
+        assert!(rows.iter().any(of_row), "{key} is not there");
     }
 }
 
@@ -267,8 +312,17 @@ fn the_map_in_the_readme_has_every_page() {
     let readme = readme();
     let (_, map) = readme.split_once("\n## Documentation\n").expect("the map");
     let map = links(map.split("\n## ").next().expect("a section"));
-    for (path, _) in pages() {
+    let operating = fs::read_to_string(root().join("docs/operating.md")).expect("docs/operating.md");
+    let operating = links(&operating);
+    for (path, text) in pages() {
         let page = path.strip_prefix(root()).expect("in the repository").display().to_string();
+        if let Some(of_a_question) = page.strip_prefix("docs/").filter(|page| page.starts_with("operating/"))
+        {
+            assert!(operating.contains(&of_a_question), "{page} is not in docs/operating.md");
+            let title = text.lines().next().unwrap_or_default();
+            assert!(title.starts_with("# ") && title.ends_with('?'), "{page}: {title} is no question");
+            continue;
+        }
         assert!(page == "docs/README.md" || map.contains(&page.as_str()), "{page} is not in the map");
     }
     let other = fs::read_to_string(root().join("docs/README.md")).expect("docs/README.md");

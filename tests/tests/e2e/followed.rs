@@ -146,4 +146,10 @@ fn a_compressed_file_is_read_once_to_its_end() {
     site.write("cut.gz", &both[..both.len() / 2]);
     let ended = follow(&site, "cut.gz").end().with_code(7);
     assert!(ended.stderr.contains("cut.gz: "), "{ended:#?}");
+    // `send` takes the same files.
+    fs::remove_file(site.path("out.jsonl")).expect("there");
+    site.run(&["send", "in.gz"]).with_code(0);
+    assert!(has_arrived(&site, 0, 6_000));
+    let ended = site.run(&["send", "cut.gz"]).with_code(7);
+    assert!(ended.stderr.contains("input cut.gz: line "), "{ended:#?}");
 }

@@ -21,6 +21,8 @@ mod diagnostics;
 mod docs;
 mod doctor;
 mod faults;
+#[cfg(target_os = "linux")]
+mod first_hour;
 mod fixtures;
 #[cfg(unix)]
 mod followed;

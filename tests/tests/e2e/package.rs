@@ -4,6 +4,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::OnceLock,
 };
 
 use crate::site::events;
@@ -13,7 +14,12 @@ fn workspace() -> PathBuf {
 }
 
 /// Makes the package of the profile `dev`, and gives its path.
-fn package() -> PathBuf {
+pub(crate) fn package() -> PathBuf {
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    MADE.get_or_init(make).clone()
+}
+
+fn make() -> PathBuf {
     let out = Command::new(workspace().join("scripts/package"))
         .args(["--profile", "dev"])
         .stderr(Stdio::inherit())
@@ -24,25 +30,31 @@ fn package() -> PathBuf {
     PathBuf::from(path.lines().last().expect("a path"))
 }
 
+/// A shell's script as root of a scratch root with a network of its own. `prepare` is run before by a shell in the folder
+/// that becomes the root. All is gone when the script has ended.
+pub(crate) fn scratch_root(prepare: &str, script: &str) -> Command {
+    // What is mounted is seen by these processes alone.
+    let outer = format!(
+        "mount -t tmpfs -o mode=755 tmpfs /mnt
+         mkdir /mnt/upper /mnt/work /mnt/root
+         mount -t overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work overlay /mnt/root
+         cd /mnt/root
+         mount -t tmpfs tmpfs run && mount -t tmpfs tmpfs tmp && mount -t proc proc proc && mount --bind /dev dev
+         ip link set lo up
+         {prepare}
+         exec chroot . sh -euc \"$0\""
+    );
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-euc", &outer, script])
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    command
+}
+
 /// Runs a shell's script as root of the scratch root, which has the package as `/jackfield.deb`.
 fn in_scratch_root(package: &Path, script: &str) -> String {
-    let folder = tempfile::tempdir().expect("room");
-    let scratch = folder.path().display();
-    let outer = format!(
-        "mount -t tmpfs -o mode=755 tmpfs {scratch}\n\
-         mkdir {scratch}/upper {scratch}/work {scratch}/root\n\
-         mount -t overlay -o lowerdir=/,upperdir={scratch}/upper,workdir={scratch}/work overlay {scratch}/root\n\
-         cd {scratch}/root\n\
-         mount -t tmpfs tmpfs run && mount -t tmpfs tmpfs tmp && mount -t proc proc proc && mount --bind /dev dev\n\
-         cp {} jackfield.deb\n\
-         exec chroot . sh -euc \"$0\"",
-        package.display()
-    );
-    let out = Command::new("unshare")
-        .args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-euc", &outer, script])
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .output()
-        .expect("unshare runs");
+    let mut command = scratch_root(&format!("cp {} jackfield.deb", package.display()), script);
+    let out = command.output().expect("unshare runs");
     let said = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
     assert!(out.status.success(), "as root, with the right to mount: {said}");
     said
@@ -60,6 +72,7 @@ fn the_debian_package_is_installed_upgraded_and_purged() {
          ls /usr/lib/jackfield
          man_pages=$(ls /usr/share/man/man1 | grep -c '^jackfield')
          echo pages $man_pages
+         test -s /usr/share/doc/jackfield/docs/operating/reload.md
          test -s /usr/share/bash-completion/completions/jackfield
          test -s /lib/systemd/system/jackfield.service || test -s /usr/lib/systemd/system/jackfield.service
          install -d -o jackfield -g jackfield -m 700 /var/lib/jackfield
@@ -77,6 +90,10 @@ fn the_debian_package_is_installed_upgraded_and_purged() {
          wc -l < /var/lib/jackfield/events.jsonl
          stat --format '%n %U:%G %a' /etc/jackfield/config.toml
          echo == upgraded
+         dpkg --remove jackfield
+         for kept in /etc/jackfield/config.toml /var/lib/jackfield/events.jsonl; do
+             if ! [ -e $kept ]; then echo not kept: $kept; fi
+         done
          dpkg --purge jackfield
          for left in /etc/jackfield /var/lib/jackfield /run/jackfield /usr/lib/jackfield /usr/bin/jackfield; do
              if [ -e $left ]; then echo left behind: $left; fi
@@ -97,7 +114,8 @@ fn the_debian_package_is_installed_upgraded_and_purged() {
     let upgraded = part("== ran\n", "== upgraded");
     assert!(upgraded.contains("# changed\n3\n"), "{upgraded}");
     assert!(upgraded.contains("/etc/jackfield/config.toml root:jackfield 640"), "{upgraded}");
-    assert!(!part("== upgraded\n", "== purged").contains("left behind"), "{said}");
+    let purged = part("== upgraded\n", "== purged");
+    assert!(!purged.contains("left behind") && !purged.contains("not kept"), "{said}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::{
 use jackfield_tests::{
     peers::{
         http::{HttpServer, Reply},
-        promtool,
+        prometheus,
     },
     plugin,
 };
@@ -34,7 +34,7 @@ fn scrape(port: u16) -> BTreeMap<String, f64> {
     let answer = get(port, "/metrics");
     assert_eq!(answer.status, 200, "{answer:?}");
     assert!(answer.head.contains("Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"), "{answer:?}");
-    promtool::check_metrics(&answer.body);
+    prometheus::check_metrics(&answer.body);
     let samples = answer.body.lines().filter(|line| !line.starts_with('#'));
     samples
         .map(|line| {
@@ -178,7 +178,7 @@ fn restarts_of_an_isolated_plugin_are_counted() {
 }
 
 fn page(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").join("docs").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").join(name);
     fs::read_to_string(path).expect("a page")
 }
 
@@ -197,25 +197,16 @@ fn the_documents_name_every_metric_and_their_rules_use_no_other() {
     running.end().with_code(0);
     let kinds = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let metrics: BTreeSet<_> = kinds.map(|line| line.split(' ').next().expect("a name").to_owned()).collect();
-    let forwarder = page("forwarder.md");
-    let (_, table) = forwarder.split_once("\n## Metrics").expect("the section");
-    let rows: String = table
-        .split("\n## ")
-        .next()
-        .expect("a section")
-        .lines()
-        .filter(|line| line.starts_with('|'))
-        .collect();
+    let described = page("docs/operating/metrics.md");
+    let rows: String = described.lines().filter(|line| line.starts_with('|')).collect();
     assert_eq!(names(&rows), metrics);
-    let operating = page("operating.md");
-    let (_, rules) = operating.split_once("```yaml rules\n").expect("the rules");
-    let rules = rules.split("```").next().expect("a block");
-    promtool::check_rules(rules);
+    let rules = page("packaging/alerts.yml");
+    prometheus::check_rules(&rules);
     let parts = ["_bucket", "_sum", "_count"];
     let known = |name: &str| {
         metrics.contains(name)
             || parts.iter().any(|part| name.strip_suffix(part).is_some_and(|name| metrics.contains(name)))
     };
-    let used = names(rules);
+    let used = names(&rules);
     assert!(used.len() > 3 && used.iter().all(|name| known(name)), "{used:?}");
 }
