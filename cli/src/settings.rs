@@ -43,7 +43,7 @@ the plugin `stdout`, if only root or you can write it.
 Plugins are searched in `path` of [plugins], else in $JACKFIELD_PLUGIN_PATH, else in
   ~/.local/lib/jackfield, /usr/local/lib/jackfield, /usr/lib/jackfield
   (Windows: %LOCALAPPDATA%\\jackfield\\plugins)
-  and the folder `plugins` beside this executable, and its own folder.
+  and the folder `plugins` beside this executable, and its own folder unless that is `bin`.
 
 $JACKFIELD_LOG selects log records, such as `debug` or `warn,file=trace`.";
 

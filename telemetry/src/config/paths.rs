@@ -132,11 +132,15 @@ pub fn default_search_path() -> Vec<PathBuf> {
         paths.extend(jackfield_loader::home().map(|home| home.join(".local/lib/jackfield")));
         paths.extend(["/usr/local/lib/jackfield", "/usr/lib/jackfield"].map(PathBuf::from));
     }
-    if let Some(folder) = env::current_exe().ok().and_then(|exe| exe.parent().map(PathBuf::from)) {
-        paths.push(folder.join("plugins"));
-        paths.push(folder);
-    }
+    paths.extend(env::current_exe().ok().as_deref().and_then(Path::parent).map(beside).unwrap_or_default());
     paths
+}
+
+/// The folders of plugins of a program in `folder`. One that is called `bin` has the programs of a whole system, of which
+/// some are libraries, such as `ld.so`.
+fn beside(folder: &Path) -> Vec<PathBuf> {
+    let own = Some(folder).filter(|folder| !folder.ends_with("bin"));
+    [folder.join("plugins")].into_iter().chain(own.map(PathBuf::from)).collect()
 }
 
 /// The value of `plugin = "..."` that leads to `file`: the name in its metadata, else the file's name, else the path.
@@ -174,6 +178,12 @@ mod tests {
     use std::ffi::OsString;
 
     use super::*;
+
+    #[test]
+    fn the_folder_of_a_systems_programs_is_no_folder_of_plugins() {
+        assert_eq!(beside(Path::new("/usr/bin")), [PathBuf::from("/usr/bin/plugins")]);
+        assert_eq!(beside(Path::new("/opt/tool")), ["/opt/tool/plugins", "/opt/tool"].map(PathBuf::from));
+    }
 
     #[cfg(all(unix, not(target_os = "macos")))]
     #[test]

@@ -68,14 +68,14 @@ fn the_debian_package_is_installed_upgraded_and_purged() {
         "dpkg --install /jackfield.deb
          echo == installed
          jackfield --version
-         stat --format '%n %U:%G %a' /etc/jackfield/config.toml /run/jackfield /run/jackfield/events
+         stat --format '%n %U:%G %a' /etc/jackfield/config.toml /run/jackfield/events /var/lib/jackfield
          ls /usr/lib/jackfield
          man_pages=$(ls /usr/share/man/man1 | grep -c '^jackfield')
          echo pages $man_pages
          test -s /usr/share/doc/jackfield/docs/operating/reload.md
          test -s /usr/share/bash-completion/completions/jackfield
          test -s /lib/systemd/system/jackfield.service || test -s /usr/lib/systemd/system/jackfield.service
-         install -d -o jackfield -g jackfield -m 700 /var/lib/jackfield
+         jackfield config check
          as_user() {{ exec setpriv --reuid jackfield --regid jackfield --clear-groups env HOME=/var/lib/jackfield \"$@\"; }}
          as_user jackfield run --state /var/lib/jackfield /run/jackfield/events 2> /said &
          run=$!
@@ -108,6 +108,8 @@ fn the_debian_package_is_installed_upgraded_and_purged() {
     let installed = part("== installed\n", "== ran");
     assert!(installed.contains("/etc/jackfield/config.toml root:jackfield 640"), "{installed}");
     assert!(installed.contains("/run/jackfield/events jackfield:jackfield 620"), "{installed}");
+    assert!(installed.contains("/var/lib/jackfield jackfield:jackfield 700"), "{installed}");
+    assert!(installed.contains("config.toml: 1 backend, no mistake found"), "{installed}");
     for plugin in ["stdout", "file", "http", "otlp", "rabbitmq", "datadog", "posthog", "syslog"] {
         assert!(installed.contains(&format!("lib{plugin}.so\n")), "{installed}");
     }

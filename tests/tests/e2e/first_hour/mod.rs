@@ -32,18 +32,18 @@ impl Shell {
     fn start() -> Self {
         // What the reader has there: Prometheus, and the package in the working folder.
         let prepare = format!(
-            "cp -a {prometheus}/. .
-             chmod 755 .
+            "tar -c -C {prometheus} etc lib usr | tar -x --keep-directory-symlink
              install -m 755 {systemctl} usr/local/bin/systemctl
-             mkdir work && cp {package} work",
+             mkdir hour
+             cp {package} hour",
             prometheus = prometheus::folder().display(),
             systemctl = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/first_hour/systemctl.py"),
             package = package().display(),
         );
         let script = "useradd --system prometheus
                       install -d -o prometheus /var/lib/prometheus
-                      cd /work
-                      exec sh";
+                      cd /hour
+                      exec env -i HOME=/root PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive sh";
         let mut command = scratch_root(&prepare, script);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("unshare runs");
         let (sender, lines) = channel();
