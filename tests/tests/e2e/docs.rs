@@ -11,7 +11,7 @@
 //! | `json event` | is events, one a line, which fit `event.schema.json` |
 //! | `json line` | is lines that `jackfield send` delivers |
 //! | `console run`, `console until` | is commands of the first hour with what they say, which `first_hour/mod.rs` tries |
-//! | `text help` | stands in `jackfield --help` |
+//! | `text help` | stands in `jackfield --help`, which `operating.rs` tries |
 //! | `sh run` | is run by `sh -e` in a folder with the plugins and `jackfield` at hand |
 //! | `rust`, `rust,no_run` | is compiled and run, or only compiled, as a doctest of a page that `tests/src/lib.rs` includes |
 //! | `text` | is not tried |
@@ -29,7 +29,7 @@ use jackfield_tests::{cli, plugin};
 
 use crate::site::{Site, to_file};
 
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is a folder of the workspace")
 }
 
@@ -94,7 +94,7 @@ fn blocks() -> Vec<Block> {
 }
 
 /// Blocks of this language and way to be tried.
-fn blocks_of(language: &str, way: &str) -> Vec<Block> {
+pub(crate) fn blocks_of(language: &str, way: &str) -> Vec<Block> {
     let found: Vec<_> =
         blocks().into_iter().filter(|block| block.info == [language, way].map(str::to_owned)).collect();
     assert!(!found.is_empty(), "there is none");
@@ -156,44 +156,6 @@ fn configurations_of_the_guides_are_read() {
         if let Err(error) = Config::parse(&text, Path::new("config.toml")) {
             panic!("{at}: {error}");
         }
-    }
-}
-
-#[test]
-fn what_the_guides_repeat_of_the_help_stands_there() {
-    let help = Site::new(&[]).run(&["--help"]).with_code(0).stdout;
-    for Block { at, lines, .. } in blocks_of("text", "help") {
-        assert!(help.contains(&lines.join("\n")), "{at}: {help}");
-    }
-}
-
-/// The names of the keys in a schema of a table or of a list of tables, each with its path.
-fn keys(schema: &serde_json::Value, path: &str, found: &mut Vec<String>) {
-    for (key, schema) in schema["properties"].as_object().into_iter().flatten() {
-        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-        keys(schema, &path, found);
-        keys(&schema["items"], &path, found);
-        found.push(path);
-    }
-}
-
-#[test]
-fn the_page_of_the_configuration_has_every_key() {
-    let schema =
-        fs::read_to_string(root().join("cli/src/plugins/configuration.schema.json")).expect("a schema");
-    let schema = serde_json::from_str(&schema).expect("JSON");
-    let mut found = Vec::new();
-    keys(&schema, "", &mut found);
-    assert!(found.len() > 15, "{found:?}");
-    let page = fs::read_to_string(root().join("docs/operating/configuration.md")).expect("a page");
-    let rows: Vec<_> = page.lines().filter(|line| line.starts_with("| `")).collect();
-    let is_named = |text: &str, row: &str| row.split('`').skip(1).step_by(2).any(|word| word == text);
-    for key in found.iter().filter(|key| key.contains('.')) {
-        let of_row = |row: &&str| {
-            let (table, name) = key.rsplit_once('.').expect("a key of a table");
-            is_named(key, row) || (is_named(table, row) && is_named(name, row))
-        };
-        assert!(rows.iter().any(of_row), "{key} is not there");
     }
 }
 

@@ -48,6 +48,7 @@ mod listen;
 mod logs;
 mod mistakes;
 mod new;
+mod operating;
 mod otlp;
 mod otlp_encoding;
 
