@@ -190,7 +190,8 @@ impl<'a> Event<'a> {
         })
     }
 
-    /// Metadata, in the order of the JSON; nothing when there is none.
+    /// Metadata, in the order of the JSON; nothing when there is none. A number or a boolean is its text here; the JSON has
+    /// its type.
     pub fn metadata(&self) -> Pairs<'a> {
         let raw = self.raw.metadata;
         let len = if self.has(abi::EVENT_HAS_METADATA) { raw.len } else { 0 };

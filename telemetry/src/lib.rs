@@ -31,12 +31,14 @@ mod user;
 
 pub use crate::api::builder::Builder;
 pub use crate::api::command_scope::CommandScope;
+pub use crate::api::global::global;
 pub use crate::api::reload::{LiveBackend, LivePlugin};
 pub use crate::api::telemetry::{Telemetry, init, init_with};
 #[cfg(feature = "tracing-layer")]
 pub use crate::api::tracing_layer as layer;
 pub use crate::config::model::{Config, PluginsConfig};
 pub use crate::config::paths::{Environment, ProcessEnvironment};
+pub use crate::config::platforms::{Datadog, PostHog};
 pub use crate::consent::consent::{Collection, Consent, ConsentOptions, ConsentReason, Variable};
 pub use crate::consent::prompt::{Answer, FirstRun, Prompt, TerminalPrompt, prompt_text};
 pub use crate::consent::source::ConsentSource;
@@ -46,7 +48,9 @@ pub use crate::delivery::open_backend::OpenError;
 pub use crate::delivery::resend::{ResendBackendReport, ResendReport};
 pub use crate::delivery::settle::DeliveryMode;
 pub use crate::error::{Error, Place};
-pub use crate::event::event::{Event, EventKind};
+pub use crate::event::author_rules::EventDraft;
+pub use crate::event::event::{Event, EventId, EventKind};
+pub use crate::event::value::Value;
 pub use crate::identity::deletion::{DeletionRequestor, EmailDeletion, Receipt, ReceiptOutcome};
 pub use crate::identity::machine_id::{MachineId, MachineIdFile};
 pub use crate::instance::select_backends::{BackendInfo, SelectionReason};

@@ -13,7 +13,7 @@
 //! | `duration_ms` | an attribute; also `duration`, in nanoseconds as in Datadog's standard attributes |
 //! | `error` | the attribute `error.message`, a standard one |
 //! | `id`, `os_version`, `runtime_version`, `exit_code`, `args` | attributes |
-//! | `metadata` | nested under `metadata` |
+//! | `metadata` | nested under `metadata`; numbers and booleans stay such |
 //! | other members of the event's JSON | nested under `extra` |
 //!
 //! An empty text is left out. Tags are changed to what Datadog's rules for tags allow; attributes keep the text.

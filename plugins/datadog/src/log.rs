@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use jackfield_http_client::{write_common, write_texts};
+use jackfield_http_client::{typed_metadata, write_common, write_texts};
 use jackfield_plugin_api::Event;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
@@ -87,7 +87,7 @@ impl Serialize for Log<'_> {
             map.serialize_entry("error", &BTreeMap::from([("message", message)]))?;
         }
         if event.metadata().len() > 0 {
-            map.serialize_entry("metadata", &event.metadata().collect::<BTreeMap<_, _>>())?;
+            map.serialize_entry("metadata", &typed_metadata(event).collect::<BTreeMap<_, _>>())?;
         }
         map.end()
     }

@@ -96,7 +96,7 @@ pub use crate::{
     connection::Connection,
     endpoint::Endpoint,
     entries::{Entries, Entry, Limits},
-    members::{OtherMembers, write_common, write_texts},
+    members::{MetadataValue, OtherMembers, typed_metadata, write_common, write_texts},
     platform::{DeletionBy, Platform, json_array},
     request::Request,
 };

@@ -49,6 +49,45 @@ pub fn write_common<M: SerializeMap>(map: &mut M, event: &Event<'_>) -> Result<(
     Ok(())
 }
 
+/// The value of a name of an event's metadata.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum MetadataValue<'a> {
+    /// A text.
+    Text(&'a str),
+    /// `true` or `false`.
+    Boolean(bool),
+    /// A number.
+    Number(serde_json::Number),
+}
+
+/// The metadata of an event, in order, with the types of its JSON. [`Event::metadata`] has the text of each value.
+pub fn typed_metadata<'a>(event: &Event<'a>) -> impl Iterator<Item = (&'a str, MetadataValue<'a>)> {
+    // Most events have texts alone, and their JSON need not be read for that.
+    let may_be_other = |(_, text): (&str, &str)| {
+        matches!(text, "true" | "false")
+            || text.starts_with(|first: char| first.is_ascii_digit() || first == '-')
+    };
+    let mut types = match event.metadata().any(may_be_other) {
+        true => serde_json::from_str::<Types>(event.json()).unwrap_or_default().metadata,
+        false => serde_json::Map::new(),
+    };
+    event.metadata().map(move |(name, text)| {
+        let value = match types.remove(name) {
+            Some(serde_json::Value::Bool(value)) => MetadataValue::Boolean(value),
+            Some(serde_json::Value::Number(number)) => MetadataValue::Number(number),
+            _ => MetadataValue::Text(text),
+        };
+        (name, value)
+    })
+}
+
+/// The member of an event's JSON that has types of its own.
+#[derive(Default, Deserialize)]
+struct Types {
+    metadata: serde_json::Map<String, serde_json::Value>,
+}
+
 /// The members that [`Event`] has accessors for.
 const FIELDS: [&str; 16] = [
     "id",

@@ -21,7 +21,7 @@
 //! | `machine_id` | attribute `machine.id` |
 //! | `duration_ms`, `exit_code`, `args` | attributes `command.duration_ms`, `command.exit_code`, `command.args` |
 //! | `error` | attribute `exception.message` |
-//! | `metadata` | attributes `metadata.KEY` |
+//! | `metadata` | attributes `metadata.KEY`: text, boolean, integer; another number is a double |
 //! | other members of the event's JSON | attribute `event.extra`, a JSON object of them |
 //! | an error, or an exit code other than 0 | severity ERROR (17), otherwise INFO (9) |
 //!

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use jackfield_http_client::{write_common, write_texts};
+use jackfield_http_client::{typed_metadata, write_common, write_texts};
 use jackfield_plugin_api::Event;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use uuid::Uuid;
@@ -135,11 +135,11 @@ impl Serialize for Properties<'_> {
         if let Some(error) = event.error() {
             map.serialize_entry("error", error)?;
         }
-        for (key, value) in event.metadata() {
+        for (key, value) in typed_metadata(event) {
             if is_reserved(key) {
-                map.serialize_entry(&format!("{PREFIX}{key}"), value)?;
+                map.serialize_entry(&format!("{PREFIX}{key}"), &value)?;
             } else {
-                map.serialize_entry(key, value)?;
+                map.serialize_entry(key, &value)?;
             }
         }
         map.end()

@@ -11,7 +11,7 @@
 //! | `os` | the property `$os` |
 //! | `name`, `version` | the properties `event_name` and `tool_version` |
 //! | `tool_name`, `arch`, `os_version`, `runtime_version`, `duration_ms`, `exit_code`, `error`, `args` | properties of the same name |
-//! | `metadata` | properties, see below |
+//! | `metadata` | properties, see below; numbers and booleans stay such |
 //! | other members of the event's JSON | nested under the property `extra` |
 //!
 //! Empty text is left out. `$lib` and `$lib_version` name this plugin. `sent_at` is never sent: PostHog would use it to

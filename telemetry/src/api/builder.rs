@@ -5,12 +5,14 @@ use std::{path::PathBuf, sync::Arc};
 use jackfield_loader::{Backend, BackendOptions, plugin_api::Backend as PluginBackend};
 
 use crate::api::telemetry::Telemetry;
-use crate::config::model::{Config, PluginsConfig};
+use crate::config::model::{BackendConfig, Config, PluginsConfig};
 use crate::config::paths::{Environment, Paths, ProcessEnvironment};
 use crate::consent::consent::ConsentOptions;
 use crate::consent::source::ConsentSource;
 use crate::delivery::memory_backend::MemoryBackend;
 use crate::delivery::settle::DeliveryMode;
+use crate::event::author_rules::EventDraft;
+use crate::event::value::Value;
 use crate::identity::deletion::{DeletionRequestor, Requestor};
 use crate::instance::context::Context;
 use crate::instance::for_tests::ForTests;
@@ -124,9 +126,68 @@ impl Builder {
         self
     }
 
-    /// Adds a name and a value to the metadata of every event.
-    pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.settings.metadata.push((name.into(), value.into()));
+    /// Adds a name and a value to the metadata of every event. The value is a text, a number or a boolean.
+    pub fn metadata<'v>(mut self, name: impl Into<String>, value: impl Into<Value<'v>>) -> Self {
+        self.settings.metadata.push((name.into(), value.into().into_owned()));
+        self
+    }
+
+    /// Calls `before_send` with every event that the tool records, before it is redacted and stored. It may change the event.
+    /// `false` drops the event. No such event is stored without this call, and so none is sent without it. A request for
+    /// deletion, and an event of others that a [`Forwarder`](crate::forward::Forwarder) passes on, is not recorded by the
+    /// tool, and does not come here.
+    ///
+    /// What it returns is redacted like any other event. An event that it tracks itself is not recorded. When it panics, the
+    /// event is stored without arguments, error message and metadata, because it may have been about to remove some of
+    /// these. It runs on the thread that tracks the event.
+    ///
+    /// ```
+    /// use jackfield::Telemetry;
+    ///
+    /// let builder = Telemetry::builder("mytool", "1.4.0").before_send(|event| {
+    ///     event.metadata.remove("project");
+    ///     event.name != "internal"
+    /// });
+    /// # let (telemetry, events) = builder.for_tests();
+    /// # telemetry.track("feature.used", "internal", &[]);
+    /// # telemetry.track("feature.used", "export", &[("project", "x"), ("format", "pdf")]);
+    /// # assert_eq!(events.events()[0]["metadata"], serde_json::json!({"format": "pdf"}));
+    /// # assert_eq!(events.events().len(), 1);
+    /// ```
+    pub fn before_send(
+        mut self,
+        before_send: impl Fn(&mut EventDraft) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.rules.before_send = Some(Arc::new(before_send));
+        self
+    }
+
+    /// Adds a rule of redaction of the author's own. It gets each text of an event, also names of metadata, and returns the
+    /// text without what it has found, or `None` when it has found nothing. Rules apply in this order, after
+    /// [`before_send`](Self::before_send) and before the redaction that is always applied. When a rule panics, the whole text
+    /// is replaced by [`REDACTED`](crate::REDACTED).
+    ///
+    /// ```
+    /// use jackfield::{REDACTED, Telemetry};
+    ///
+    /// // Numbers of customers look like ACME-12345.
+    /// let builder = Telemetry::builder("mytool", "1.4.0")
+    ///     .redact(|text| text.contains("ACME-").then(|| REDACTED.to_owned()));
+    /// # let (telemetry, events) = builder.for_tests();
+    /// # telemetry.track("feature.used", "export", &[("of", "ACME-1"), ("format", "pdf")]);
+    /// # assert_eq!(events.events()[0]["metadata"], serde_json::json!({"of": "[redacted]", "format": "pdf"}));
+    /// ```
+    pub fn redact(mut self, rule: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        self.settings.rules.redact.push(Arc::new(rule));
+        self
+    }
+
+    /// The share of the events that is recorded, from 0 to 1. The id of an event decides, and nothing else: its last 62 bits
+    /// are random, and the event is recorded when they are less than the share of 2^62. So each event is decided by
+    /// itself, whatever its kind and machine. An event that is not recorded costs no redaction and no disk, has no id, and is
+    /// not counted as a loss. Default: 1.
+    pub fn sample(mut self, share: f64) -> Self {
+        self.settings.rules.sample = (share < 1.0).then_some(share);
         self
     }
 
@@ -152,6 +213,25 @@ impl Builder {
     /// Whether a collector without a scheme (`host:4318`) is reached by plain HTTP. Default: `false`, HTTPS.
     pub fn otel_insecure(mut self, insecure: bool) -> Self {
         self.settings.otel_insecure = insecure;
+        self
+    }
+
+    /// Sends events to a platform by its plugin, besides other backends from code. A second backend of the same plugin
+    /// replaces the first.
+    ///
+    /// ```
+    /// use jackfield::{Datadog, PostHog, Telemetry};
+    ///
+    /// let telemetry = Telemetry::builder("mytool", "1.4.0")
+    ///     .send_to(PostHog::eu("phc_0123456789"))
+    ///     .send_to(Datadog::new("0123456789abcdef").site("datadoghq.eu").tag("team", "tools"))
+    ///     .build();
+    /// assert_eq!(telemetry.backend_info().backends, ["posthog", "datadog"]);
+    /// ```
+    pub fn send_to(mut self, backend: impl Into<BackendConfig>) -> Self {
+        let backend = backend.into();
+        self.settings.platforms.retain(|other| other.name != backend.name);
+        self.settings.platforms.push(backend);
         self
     }
 
@@ -300,6 +380,7 @@ impl Builder {
         (settings.ops_required, settings.on_disk) = (false, true);
         settings.requestors.clear();
         settings.statics.clear();
+        settings.platforms.clear();
         #[cfg(feature = "watch")]
         {
             settings.watch = false;

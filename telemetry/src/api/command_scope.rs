@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use crate::api::telemetry::Telemetry;
-use crate::event::event::{Event, EventKind};
+use crate::event::event::{Event, EventId, EventKind};
+use crate::event::value::Value;
 
 /// The exit code of a command that panicked: that of a Rust program that panics.
 pub(crate) const PANICKED: i64 = 101;
@@ -17,8 +18,10 @@ pub struct CommandScope {
     name: String,
     started: Instant,
     exit_code: Option<i64>,
+    args: Option<Vec<String>>,
     error: Option<String>,
-    metadata: Vec<(String, String)>,
+    metadata: Vec<(String, Value<'static>)>,
+    is_recorded: bool,
 }
 
 impl Telemetry {
@@ -32,7 +35,9 @@ impl Telemetry {
 
 impl CommandScope {
     pub(crate) fn new(telemetry: Telemetry, name: String) -> Self {
-        Self { telemetry, name, started: Instant::now(), exit_code: None, error: None, metadata: Vec::new() }
+        let (exit_code, args, error, metadata) = Default::default();
+        let started = Instant::now();
+        Self { telemetry, name, started, exit_code, args, error, metadata, is_recorded: false }
     }
 
     /// Sets the exit code of the command.
@@ -46,14 +51,23 @@ impl CommandScope {
         self.error = Some(message.into());
     }
 
-    /// Adds a name and a value to the metadata of the event.
-    pub fn add_metadata(&mut self, name: impl Into<String>, value: impl Into<String>) {
-        self.metadata.push((name.into(), value.into()));
+    /// Sets the arguments of the command, without the name of the program. They are kept only with extended collection, and
+    /// not even copied without it.
+    pub fn set_args(&mut self, args: impl IntoIterator<Item = impl Into<String>>) {
+        if self.telemetry.is_extended() {
+            self.args = Some(args.into_iter().map(Into::into).collect());
+        }
     }
 
-    /// Ends the command with this code.
-    pub fn finish(mut self, exit_code: impl Into<i64>) {
+    /// Adds a name and a value to the metadata of the event. The value is a text, a number or a boolean.
+    pub fn add_metadata<'v>(&mut self, name: impl Into<String>, value: impl Into<Value<'v>>) {
+        self.metadata.push((name.into(), value.into().into_owned()));
+    }
+
+    /// Ends the command with this code. Returns the id of its event, as [`Telemetry::track`] does.
+    pub fn finish(mut self, exit_code: impl Into<i64>) -> Option<EventId> {
         self.set_exit_code(exit_code);
+        self.record()
     }
 
     /// Ends the command with this code, [closes](Telemetry::close) the telemetry, and ends the process by
@@ -72,20 +86,28 @@ impl CommandScope {
     }
 }
 
-impl Drop for CommandScope {
-    fn drop(&mut self) {
+impl CommandScope {
+    fn record(&mut self) -> Option<EventId> {
+        self.is_recorded = true;
         let panicking = std::thread::panicking();
         let failed = panicking || self.error.is_some();
-        let kind = if failed { EventKind::COMMAND_ERROR } else { EventKind::COMMAND_INVOCATION };
         let code = if panicking { PANICKED } else { self.exit_code.unwrap_or(i64::from(failed)) };
-        let metadata: Vec<(&str, &str)> =
-            self.metadata.iter().map(|(name, value)| (&**name, &**value)).collect();
-        let mut event = Event::new(kind, &self.name).duration(self.started.elapsed()).exit_code(code);
-        if let Some(message) = &self.error {
-            event = event.error(message);
-        } else if panicking {
-            event = event.error("panicked");
+        let args: Option<Vec<&str>> = self.args.as_ref().map(|args| args.iter().map(|arg| &**arg).collect());
+        let values: Vec<_> = self.metadata.iter().map(|(name, value)| (&**name, value.borrowed())).collect();
+        let mut event = Event::new(EventKind::of_command(failed), &self.name)
+            .duration(self.started.elapsed())
+            .exit_code(code)
+            .values(&values);
+        event.parts.args = args.as_deref();
+        event.parts.error = self.error.as_deref().or(panicking.then_some("panicked"));
+        self.telemetry.track_event(&event)
+    }
+}
+
+impl Drop for CommandScope {
+    fn drop(&mut self) {
+        if !self.is_recorded {
+            self.record();
         }
-        self.telemetry.track_event(&event.metadata(&metadata));
     }
 }

@@ -12,7 +12,7 @@ use crate::consent::prompt::{FirstRun, Prompt};
 use crate::delivery::open_backend::OpenError;
 use crate::delivery::resend::ResendReport;
 use crate::error::{DropReason, Error};
-use crate::event::event::{Event, EventKind};
+use crate::event::event::{Event, EventId, EventKind};
 use crate::instance::context::Context;
 use crate::instance::select_backends::BackendInfo;
 use crate::process::{PerProcess, ReentrancyGuard, left};
@@ -52,6 +52,11 @@ impl Telemetry {
         Self { handle: Arc::new(Handle { core: Arc::new(TelemetryCore::new(context)) }) }
     }
 
+    /// The same telemetry, whose drop is not that of a clone.
+    pub(crate) fn beside(&self) -> Self {
+        Self { handle: Arc::new(Handle { core: Arc::clone(self.core()) }) }
+    }
+
     pub(crate) fn core(&self) -> &Arc<TelemetryCore> {
         &self.handle.core
     }
@@ -61,32 +66,60 @@ impl Telemetry {
     }
 
     /// Records an event. The operating system has the event when this returns: a kill of the tool loses nothing.
-    pub fn track(&self, kind: impl Into<EventKind>, name: &str, metadata: &[(&str, &str)]) {
-        if self.is_open() {
-            self.core().record(&Event::new(kind, name).metadata(metadata));
+    ///
+    /// Returns the event's id, to show to the user or to write into a log; `None` when the event is not recorded: without
+    /// consent, when the author's rules keep it out, and when it can't be stored.
+    pub fn track(
+        &self,
+        kind: impl Into<EventKind>,
+        name: &str,
+        metadata: &[(&str, &str)],
+    ) -> Option<EventId> {
+        if !self.is_open() {
+            return None;
         }
+        self.core().record(&Event::new(kind, name).metadata(metadata))
     }
 
-    /// Records that a command ran.
+    /// Records that a command ran. Returns the id, as [`track`](Self::track) does.
     pub fn track_command(
         &self,
         name: &str,
         duration: Duration,
         exit_code: impl Into<i64>,
         metadata: &[(&str, &str)],
-    ) {
-        if self.is_open() {
-            let event =
-                Event::new(EventKind::COMMAND_INVOCATION, name).duration(duration).exit_code(exit_code);
-            self.core().record(&event.metadata(metadata));
-        }
+    ) -> Option<EventId> {
+        self.track_command_extended(name, duration, exit_code, &[], None, metadata)
     }
 
-    /// Records an event in its extended form.
-    pub fn track_event(&self, event: &Event<'_>) {
-        if self.is_open() {
-            self.core().record(event);
+    /// Records that a command ran, with its arguments and the message of its error, which makes the event a `command.error`.
+    /// Both are kept only with [extended collection](crate::Builder::extended_collection). Returns the id, as
+    /// [`track`](Self::track) does.
+    pub fn track_command_extended(
+        &self,
+        name: &str,
+        duration: Duration,
+        exit_code: impl Into<i64>,
+        args: &[&str],
+        error: Option<&str>,
+        metadata: &[(&str, &str)],
+    ) -> Option<EventId> {
+        if !self.is_open() {
+            return None;
         }
+        let kind = EventKind::of_command(error.is_some());
+        let mut event = Event::new(kind, name).duration(duration).exit_code(exit_code).metadata(metadata);
+        event.parts.args = (!args.is_empty()).then_some(args);
+        event.parts.error = error;
+        self.core().record(&event)
+    }
+
+    /// Records an event in its extended form. Returns the id, as [`track`](Self::track) does.
+    pub fn track_event(&self, event: &Event<'_>) -> Option<EventId> {
+        if !self.is_open() {
+            return None;
+        }
+        self.core().record(event)
     }
 
     /// Whether author and user consent, by a cached answer.
@@ -281,28 +314,37 @@ impl TelemetryCore {
     }
 
     /// Records an event, unless consent has been withdrawn.
-    pub(crate) fn record(&self, event: &Event<'_>) {
+    pub(crate) fn record(&self, event: &Event<'_>) -> Option<EventId> {
         let _quiet = ReentrancyGuard::enter();
         let context = &self.context;
         let process = context.process();
         let recording = context.recording(process);
-        let Some(recorder) = recording.by else { return };
+        let recorder = recording.by?;
         let Some(spools) = &context.spools else {
             context.homeless.fetch_add(1, Ordering::Relaxed);
-            return;
+            return None;
         };
         let spool = spools.get(recording.local);
-        let store = |line: &[u8]| match &context.settings.for_tests {
-            None => spool.append_as(process, line),
-            Some(tests) => tests.memory.push(line),
+        let store = |id, line: &[u8]| {
+            let stored = match &context.settings.for_tests {
+                None => spool.append_as(process, line),
+                Some(tests) => tests.memory.push(line),
+            };
+            stored.map(|()| id)
         };
         if recorder.is_too_long(event) {
             spool.refuse_as(process, DropReason::TooLong);
-            return;
+            return None;
         }
-        match recorder.record(process, event, store) {
-            Ok(()) => self.scheduler_of(process).recorded(context),
-            Err(reason) => self.scheduler_of(process).lost(context, reason),
+        match recorder.record(process, event, store)? {
+            Ok(id) => {
+                self.scheduler_of(process).recorded(context);
+                Some(id)
+            }
+            Err(reason) => {
+                self.scheduler_of(process).lost(context, reason);
+                None
+            }
         }
     }
 

@@ -231,8 +231,7 @@ impl OpenSpan {
         let failed = panicked || fields.error.is_some();
         let kind = match &fields.kind {
             Some(kind) => kind.clone().into(),
-            None if failed => EventKind::COMMAND_ERROR,
-            None => EventKind::COMMAND_INVOCATION,
+            None => EventKind::of_command(failed),
         };
         let implied = (failed || fields.kind.is_none()).then_some(i64::from(failed));
         let metadata = fields.metadata();

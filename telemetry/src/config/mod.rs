@@ -5,6 +5,7 @@ pub(crate) mod interpolation;
 pub(crate) mod model;
 pub(crate) mod parse;
 pub(crate) mod paths;
+pub(crate) mod platforms;
 pub(crate) mod plugin_lock;
 pub(crate) mod sandbox;
 pub(crate) mod schema;

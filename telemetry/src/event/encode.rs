@@ -4,6 +4,7 @@ use std::{borrow::Cow, io::Write as _, time::Duration};
 
 use uuid::Uuid;
 
+use crate::event::value::Value;
 use crate::process::milliseconds;
 use crate::redact::redact::{is_credential, is_harmless_word, redact_value};
 
@@ -23,7 +24,7 @@ pub(crate) struct Record<'a> {
 #[derive(Debug)]
 pub(crate) enum Metadata<'a> {
     /// Redacted pairs, without a duplicate name.
-    Redacted(Vec<(Cow<'a, str>, Cow<'a, str>)>),
+    Redacted(Vec<(Cow<'a, str>, Value<'a>)>),
     /// Pairs whose names need no redaction, without a duplicate name. The values are not redacted yet.
     Plain(&'a [(&'a str, &'a str)]),
 }
@@ -116,7 +117,7 @@ impl Encoder {
                 separated(out, pairs, |out, (key, value)| {
                     string(out, key);
                     out.push(b':');
-                    string(out, value);
+                    scalar(out, value);
                 });
                 out.push(b'}');
             }
@@ -140,6 +141,21 @@ fn member(out: &mut Vec<u8>, key: &str, value: &str) {
     out.extend_from_slice(key.as_bytes());
     out.extend_from_slice(b"\":");
     string(out, value);
+}
+
+/// Appends a value of metadata.
+fn scalar(out: &mut Vec<u8>, value: &Value<'_>) {
+    let written = match value {
+        Value::Text(text) => return string(out, text),
+        Value::Boolean(value) => write!(out, "{value}"),
+        Value::Integer(value) => write!(out, "{value}"),
+        Value::Unsigned(value) => write!(out, "{value}"),
+        Value::Float(value) if !value.is_finite() => write!(out, "\"{value}\""),
+        // As short as it can be, and still the same number.
+        Value::Float(value) => return serde_json::to_writer(out, value).unwrap_or_default(),
+    };
+    // Writing to memory can't fail.
+    written.unwrap_or_default();
 }
 
 /// Appends text that needs no escapes.

@@ -2,6 +2,9 @@
 
 use std::{borrow::Cow, fmt, time::Duration};
 
+use uuid::Uuid;
+
+use crate::event::value::Value;
 use crate::redact::redact::EventParts;
 
 /// An event as a tool states it: the extended form of [`Telemetry::track`](crate::Telemetry::track).
@@ -24,12 +27,15 @@ pub struct Event<'a> {
     pub(crate) duration: Option<Duration>,
     pub(crate) exit_code: Option<i64>,
     pub(crate) parts: EventParts<'a>,
+    /// Further metadata.
+    pub(crate) values: &'a [(&'a str, Value<'a>)],
 }
 
 impl<'a> Event<'a> {
     /// An event of this kind. `name` is the command, the feature or another subject; an empty name becomes `unnamed`.
     pub fn new(kind: impl Into<EventKind>, name: &'a str) -> Self {
-        Self { kind: kind.into(), name, duration: None, exit_code: None, parts: EventParts::default() }
+        let (duration, exit_code, parts) = Default::default();
+        Self { kind: kind.into(), name, duration, exit_code, parts, values: &[] }
     }
 
     /// The duration; stored in whole milliseconds.
@@ -67,6 +73,32 @@ impl<'a> Event<'a> {
         self.parts.metadata = metadata;
         self
     }
+
+    /// Further metadata, whose values may be numbers and booleans:
+    ///
+    /// ```
+    /// # let (telemetry, events) = jackfield::Telemetry::for_tests();
+    /// use jackfield::{Event, EventKind};
+    ///
+    /// let export = Event::new(EventKind::FEATURE_USED, "export");
+    /// telemetry.track_event(&export.values(&[("pages", 12.into()), ("color", true.into()), ("format", "pdf".into())]));
+    /// assert_eq!(events.events()[0]["metadata"]["pages"], 12);
+    /// ```
+    #[must_use]
+    pub fn values(mut self, values: &'a [(&'a str, Value<'a>)]) -> Self {
+        self.values = values;
+        self
+    }
+}
+
+/// The id of a recorded event: a UUIDv7, the member `id` of its JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventId(pub(crate) Uuid);
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
 }
 
 /// The member `type` of an event. A tool may have kinds of its own: [`EventKind::other`].
@@ -94,8 +126,13 @@ impl EventKind {
         Self(if kind.is_empty() { Cow::Borrowed("other") } else { kind })
     }
 
-    /// The redacted kind. The constants contain no secret, and are not scanned.
-    pub(crate) fn redacted(&self) -> Cow<'_, str> {
+    /// The kind of a command that has ended.
+    pub(crate) const fn of_command(failed: bool) -> Self {
+        if failed { Self::COMMAND_ERROR } else { Self::COMMAND_INVOCATION }
+    }
+
+    /// Whether it is one of the constants.
+    pub(crate) fn is_shipped(&self) -> bool {
         static OURS: [EventKind; 6] = [
             EventKind::COMMAND_INVOCATION,
             EventKind::COMMAND_ERROR,
@@ -104,7 +141,12 @@ impl EventKind {
             EventKind::UPDATE_APPLIED,
             EventKind::DATA_DELETION_REQUEST,
         ];
-        if OURS.contains(self) { Cow::Borrowed(&self.0) } else { crate::redact::redact::redact(&self.0) }
+        OURS.contains(self)
+    }
+
+    /// The redacted kind. The constants contain no secret, and are not scanned.
+    pub(crate) fn redacted(&self) -> Cow<'_, str> {
+        if self.is_shipped() { Cow::Borrowed(&self.0) } else { crate::redact::redact::redact(&self.0) }
     }
 
     /// The kind's text.

@@ -79,7 +79,7 @@ pub(crate) enum Reader {
     Any,
     /// `args`: a list holds strings.
     Args,
-    /// `metadata`: an object holds strings, and no key twice.
+    /// `metadata`: an object holds strings, numbers and booleans, and no key twice. A number or a boolean is read as its text.
     Metadata,
 }
 
@@ -145,21 +145,32 @@ impl<'de> Visitor<'de> for Reader {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let (mut pairs, mut seen) = (Vec::new(), Seen::default());
         while let Some(key) = map.next_key_seed(Text)? {
-            match (self, map.next_value_seed(Self::Any)?) {
-                (Self::Metadata, Found::Text(value)) => {
-                    seen.first_time(key.clone())?;
-                    pairs.push((key, value));
-                }
-                (Self::Metadata, found) => {
-                    let key = short(&key);
-                    let refusal = format_args!("`metadata.{key}`: expected a string, found {found}");
-                    return Err(A::Error::custom(refusal));
-                }
-                _ => {}
+            let found = map.next_value_seed(Self::Any)?;
+            if self == Self::Metadata {
+                seen.first_time(key.clone())?;
+                let value = text_of(&key, found)?;
+                pairs.push((key, value));
             }
         }
         Ok(if self == Self::Metadata { Found::Metadata(pairs) } else { Found::Object })
     }
+}
+
+/// The text of a value of metadata with this key.
+fn text_of<'de, E: serde::de::Error>(key: &str, found: Found<'de>) -> Result<Cow<'de, str>, E> {
+    Ok(match found {
+        Found::Text(text) => text,
+        Found::Boolean(value) => Cow::Borrowed(if value { "true" } else { "false" }),
+        Found::Unsigned(number) => number.to_string().into(),
+        Found::Signed(number) => number.to_string().into(),
+        Found::Float(number) => serde_json::json!(number).to_string().into(),
+        found => {
+            let key = short(key);
+            let refusal =
+                format_args!("`metadata.{key}`: expected a string, a number or a boolean, found {found}");
+            return Err(E::custom(refusal));
+        }
+    })
 }
 
 /// The members that were read. A duplicate is found in time linear in the number of members.

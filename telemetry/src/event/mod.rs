@@ -1,5 +1,6 @@
 //! An event: what its author says, its one line of JSON, and lines of others.
 
+pub(crate) mod author_rules;
 pub(crate) mod batch_buffer;
 pub(crate) mod defaults;
 pub(crate) mod encode;
@@ -8,3 +9,4 @@ pub(crate) mod json_value;
 pub(crate) mod lines;
 pub(crate) mod parse;
 pub(crate) mod recorder;
+pub(crate) mod value;

@@ -12,7 +12,7 @@
 //! | `duration_ms` | integer | 0 to 2^64 − 1 |
 //! | `exit_code` | integer | −2^63 to 2^63 − 1 |
 //! | `args` | list of strings | |
-//! | `metadata` | object of strings | no key twice |
+//! | `metadata` | object of strings, numbers and booleans | no key twice |
 //!
 //! Other members are allowed, and stay in the event's JSON byte for byte. They are read as strictly as the rest, so that a
 //! reader behind a backend accepts every event that is accepted here. These make a line invalid: a string with half of a
@@ -253,7 +253,7 @@ fn metadata<'de, E: serde::de::Error>(member: &str, value: Found<'de>) -> Result
     match value {
         Found::Null => Ok(None),
         Found::Metadata(pairs) => Ok(Some(pairs)),
-        other => wrong(member, "an object of strings", &other),
+        other => wrong(member, "an object of strings, numbers and booleans", &other),
     }
 }
 

@@ -75,10 +75,14 @@ fn a_wrong_type_names_the_member_and_both_types() {
         (r#""args":"-v""#, r#"`args`: expected a list of strings, found string "-v""#),
         (r#""args":{}"#, "`args`: expected a list of strings, found an object"),
         (r#""args":["a",5]"#, "`args[1]`: expected a string, found integer 5"),
-        (r#""metadata":[]"#, "`metadata`: expected an object of strings, found a list"),
-        (r#""metadata":7"#, "`metadata`: expected an object of strings, found integer 7"),
-        (r#""metadata":{"n":1}"#, "`metadata.n`: expected a string, found integer 1"),
-        (r#""metadata":{"n":null}"#, "`metadata.n`: expected a string, found null"),
+        (r#""metadata":[]"#, "`metadata`: expected an object of strings, numbers and booleans, found a list"),
+        (
+            r#""metadata":7"#,
+            "`metadata`: expected an object of strings, numbers and booleans, found integer 7",
+        ),
+        (r#""metadata":{"n":[1]}"#, "`metadata.n`: expected a string, a number or a boolean, found a list"),
+        (r#""metadata":{"n":null}"#, "`metadata.n`: expected a string, a number or a boolean, found null"),
+        (r#""metadata":{"n":1,"n":1}"#, "`n`: a member of this name comes twice"),
         (r#""metadata":{"n":"a","n":"b"}"#, "`n`: a member of this name comes twice"),
         (r#""name":"m""#, "`name`: a member of this name comes twice"),
         (r#""x":1,"x":1"#, "`x`: a member of this name comes twice"),
@@ -229,4 +233,20 @@ fn our_own_form_rarely_needs_the_date_library() {
     ] {
         assert_eq!(own_form(text.as_bytes()), known, "{text}");
     }
+}
+
+#[test]
+fn numbers_and_booleans_of_metadata_are_read_as_their_text() {
+    let line = r#"{"type":"t","name":"n","metadata":{"i":-12,"u":18446744073709551615,"f":0.10,"e":1e3,"b":true,"t":"1"}}"#;
+    let (text, parsed) = parse(line.as_bytes()).expect("an event");
+    assert_eq!(text, line, "its JSON stays as it is");
+    let expected = [
+        ("i", "-12"),
+        ("u", "18446744073709551615"),
+        ("f", "0.1"),
+        ("e", "1000.0"),
+        ("b", "true"),
+        ("t", "1"),
+    ];
+    assert_eq!(parsed.metadata.expect("metadata"), expected.map(|(key, value)| (key.into(), value.into())));
 }

@@ -5,14 +5,14 @@ use crate::event::encode::Origin;
 use crate::event::event::EventKind;
 
 fn line(recorder: &Recorder, event: &Event<'_>) -> serde_json::Value {
-    recorder.record(1, event, |line| serde_json::from_slice(line).expect("JSON"))
+    recorder.record_as_is(1, event, |line| serde_json::from_slice(line).expect("JSON"))
 }
 
 fn recorder(extended: bool) -> Recorder {
     let origin = Origin { machine_id: "m", tool_name: "t", version: "1", os_version: "6" };
     let all = [("channel", "beta"), ("proxy", "http://me:pw@host/")];
-    let all: Vec<_> = all.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    Recorder::new(Encoder::new(origin), &all, extended)
+    let all: Vec<_> = all.iter().map(|(key, value)| ((*key).to_owned(), Value::from(*value))).collect();
+    Recorder::new(Encoder::new(origin), &all, extended, AuthorRules::default())
 }
 
 #[test]
@@ -38,14 +38,16 @@ fn the_last_value_counts_at_the_position_of_the_first() {
     let mut pairs: Vec<(&str, &str)> = names.iter().map(|name| (&**name, "first")).collect();
     pairs.extend([("channel", "stable"), ("n3", "second"), ("n39", "second"), ("new", "x"), ("new", "y")]);
     let recorder = recorder(false);
-    let Metadata::Redacted(merged) = recorder.metadata(&pairs) else { panic!("there is something to merge") };
+    let Metadata::Redacted(merged) = Recorder::metadata(&recorder.metadata, &pairs, &[]) else {
+        panic!("there is something to merge")
+    };
     let keys: Vec<&str> = merged.iter().map(|(key, _)| &**key).collect();
     let expected = ["channel", "proxy"].into_iter().chain(names.iter().map(|name| &**name)).chain(["new"]);
     assert_eq!(keys, expected.collect::<Vec<_>>());
-    let value = |name: &str| &*merged.iter().find(|(key, _)| key == name).expect("there").1;
+    let value = |name: &str| merged.iter().find(|(key, _)| key == name).expect("there").1.clone();
     assert_eq!(
         ["channel", "n3", "n39", "new", "n4"].map(value),
-        ["stable", "second", "second", "y", "first"]
+        ["stable", "second", "second", "y", "first"].map(Value::from)
     );
 }
 
@@ -57,7 +59,7 @@ fn the_time_that_many_names_take_is_linear() {
     let recorder = recorder(false);
     assert!(!recorder.is_too_long(&event));
     let started = std::time::Instant::now();
-    recorder.record(1, &event, |line| assert!(line.len() < MAX_LINE));
+    recorder.record_as_is(1, &event, |line| assert!(line.len() < MAX_LINE));
     // A comparison of each with each takes some minutes.
     assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
 }
@@ -116,9 +118,40 @@ fn an_event_without_kind_and_name_gets_both() {
 fn an_event_may_be_tracked_while_another_one_is() {
     let recorder = recorder(false);
     let event = Event::new("a", "outer");
-    let ids = recorder.record(1, &event, |outer| {
+    let ids = recorder.record_as_is(1, &event, |outer| {
         let outer: serde_json::Value = serde_json::from_slice(outer).expect("JSON");
         [outer["id"].clone(), line(&recorder, &event)["id"].clone()]
     });
     assert_ne!(ids[0], ids[1]);
+}
+
+#[test]
+fn a_value_keeps_its_type_and_a_number_may_be_a_credential() {
+    let values = [
+        ("pages", 12.into()),
+        ("most", u64::MAX.into()),
+        ("least", i64::MIN.into()),
+        ("share", 0.1_f64.into()),
+        ("rest", f64::NAN.into()),
+        ("color", true.into()),
+        ("format", "pdf".into()),
+        ("text", "twice".into()),
+        ("otp", 123_456.into()),
+        ("password", 1.5_f64.into()),
+        ("use_token", false.into()),
+        ("channel", 1.into()),
+    ];
+    let event = Event::new("a", "b").metadata(&[("text", "once")]).values(&values);
+    let recorder = recorder(false);
+    assert_eq!(
+        line(&recorder, &event)["metadata"],
+        serde_json::json!({
+            "channel": 1, "proxy": "http://[redacted]@host/", "text": "twice", "pages": 12, "most": u64::MAX,
+            "least": i64::MIN, "share": 0.1, "rest": "NaN", "color": true, "format": "pdf", "otp": "[redacted]",
+            "password": "[redacted]", "use_token": false
+        })
+    );
+    assert!(!recorder.is_too_long(&event));
+    let long = [("k", "x".repeat(MAX_LINE).into())];
+    assert!(recorder.is_too_long(&Event::new("a", "b").values(&long)));
 }

@@ -164,7 +164,7 @@ impl Context {
     /// A batch of an event that is not recorded.
     pub(crate) fn batch_of(&self, event: &Event<'_>, machine_id: &str) -> Result<Batch, Error> {
         let mut buffer = EventBuffer::new(self.fill());
-        self.recorder_for(machine_id).record(self.process(), event, |line| buffer.push_line(line))?;
+        self.recorder_for(machine_id).record_as_is(self.process(), event, |line| buffer.push_line(line))?;
         Ok(buffer.take())
     }
 
@@ -175,7 +175,8 @@ impl Context {
             version: &self.settings.version,
             os_version: &os_version(),
         };
-        Recorder::new(Encoder::new(origin), &self.settings.metadata, self.settings.extended)
+        let Settings { metadata, extended, rules, .. } = &self.settings;
+        Recorder::new(Encoder::new(origin), metadata, *extended, rules.clone())
     }
 
     /// The values for members that a line of the spool lacks. Recorded lines lack none; lines of a damaged spool may.

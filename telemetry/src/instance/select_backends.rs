@@ -152,6 +152,7 @@ fn custom(settings: &Settings) -> Result<Option<(Vec<ConfiguredBackend>, Selecti
         return Ok(Some((configured(settings, config), SelectionReason::ConfigFile(file.clone()))));
     }
     let mut targets = settings.config.clone().map(|config| configured(settings, config)).unwrap_or_default();
+    targets.extend(settings.platforms.iter().map(|backend| shipped(settings, backend.clone())));
     targets.extend(settings.statics.iter().map(|backend| {
         let options = BackendOptions::new(&*backend.name).tool(&*settings.tool, &*settings.version);
         ConfiguredBackend::new(Source::Static(backend.open.clone()), options)
@@ -232,15 +233,15 @@ pub(crate) fn target(tool: &str, version: &str, (config, plugins, folder): Plugi
 }
 
 /// A backend with one of the plugins of this project.
-fn shipped(settings: &Settings, name: &str, config: &serde_json::Value) -> ConfiguredBackend {
+fn shipped(settings: &Settings, backend: BackendConfig) -> ConfiguredBackend {
     let plugins = settings.plugins.clone().unwrap_or_default();
-    let plugin = (BackendConfig::of(name, config.to_string()), plugins, PathBuf::from("."));
-    target(&settings.tool, &settings.version, plugin)
+    target(&settings.tool, &settings.version, (backend, plugins, PathBuf::from(".")))
 }
 
 fn local_only(settings: &Settings, data: Option<&Path>) -> Selected {
     let file = data.map(|data| data.join(LOCAL_LOG));
-    let targets = file.map(|file| shipped(settings, "file", &json!({ "path": file })));
+    let targets =
+        file.map(|file| shipped(settings, BackendConfig::of("file", json!({ "path": file }).to_string())));
     Selected::new(targets.into_iter().collect(), SelectionReason::LocalOnly, false)
 }
 
@@ -252,11 +253,12 @@ fn endpoints(settings: &Settings) -> Selected {
             false => format!("https://{endpoint}"),
         };
         let headers: BTreeMap<_, _> = settings.otel_headers.0.iter().cloned().collect();
-        let target = shipped(settings, "otlp", &json!({ "endpoint": url, "headers": headers }));
+        let config = json!({ "endpoint": url, "headers": headers }).to_string();
+        let target = shipped(settings, BackendConfig::of("otlp", config));
         return Selected::new(vec![target], SelectionReason::OtelEndpoint(shown(&url)), false);
     }
     if let Some(endpoint) = &settings.endpoint {
-        let target = shipped(settings, "http", &json!({ "url": endpoint }));
+        let target = shipped(settings, BackendConfig::of("http", json!({ "url": endpoint }).to_string()));
         return Selected::new(vec![target], SelectionReason::Endpoint(shown(endpoint)), false);
     }
     Selected::new(Vec::new(), SelectionReason::Nothing, false)

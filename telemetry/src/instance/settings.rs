@@ -2,9 +2,11 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use crate::config::model::{Config, PluginsConfig};
+use crate::config::model::{BackendConfig, Config, PluginsConfig};
 use crate::delivery::configured_backend::OpenStatic;
 use crate::delivery::settle::DeliveryMode;
+use crate::event::author_rules::AuthorRules;
+use crate::event::value::Value;
 use crate::identity::deletion::Requestor;
 use crate::instance::for_tests::ForTests;
 use crate::spool::store::Limits;
@@ -125,7 +127,8 @@ pub(crate) struct Settings {
     /// Whether the spool is on the machine's file system.
     pub(crate) on_disk: bool,
     pub(crate) mode: DeliveryMode,
-    pub(crate) metadata: Vec<(String, String)>,
+    pub(crate) metadata: Vec<(String, Value<'static>)>,
+    pub(crate) rules: AuthorRules,
     pub(crate) extended: bool,
     pub(crate) local_only_wins: bool,
     pub(crate) ops_file: Option<PathBuf>,
@@ -137,6 +140,8 @@ pub(crate) struct Settings {
     pub(crate) ops_trusted: bool,
     pub(crate) config_file: Option<PathBuf>,
     pub(crate) config: Option<Config>,
+    /// Backends of plugins whose options the author gives in code.
+    pub(crate) platforms: Vec<BackendConfig>,
     pub(crate) statics: Vec<StaticBackend>,
     pub(crate) plugins: Option<PluginsConfig>,
     pub(crate) otel_endpoint: Option<String>,

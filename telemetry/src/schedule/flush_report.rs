@@ -1,11 +1,13 @@
 //! The report of a flush.
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use jackfield_loader::{ForeignText, count};
 
 use crate::delivery::progress::{FlushState, FlushTicket};
+use crate::error::DropReason;
 use crate::instance::context::Context;
+use crate::spool::handle::{Spool, Spools};
 
 /// The result of a flush.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +21,19 @@ pub struct FlushReport {
     pub emptied: bool,
     /// The backends for which events wait, and why. Empty when another process goes on with the delivery.
     pub waiting: Vec<Waiting>,
+    /// The events that this process has lost since its last report, by reason: they could not be stored, had to make room, or
+    /// could not be read. What the author's own rules keep out is no loss. [`Telemetry::status`](crate::Telemetry::status)
+    /// has the losses of all processes.
+    pub dropped: BTreeMap<DropReason, u64>,
+}
+
+/// The events that this process has lost since the last call, by reason.
+pub(crate) fn take_losses(context: &Context) -> BTreeMap<DropReason, u64> {
+    let mut dropped = BTreeMap::new();
+    for (reason, number) in context.spools.iter().flat_map(Spools::both).flat_map(Spool::take_losses) {
+        *dropped.entry(reason).or_default() += number;
+    }
+    dropped
 }
 
 /// The events that wait for one backend. Its text is one line.

@@ -23,7 +23,7 @@ use crate::instance::context::Context;
 use crate::instance::settings::Deliver;
 use crate::process::{ReentrancyGuard, left, lock, wait};
 use crate::reload::reload::{ReloadError, ReloadReport, reload};
-use crate::schedule::flush_report::{FlushReport, waiting};
+use crate::schedule::flush_report::{FlushReport, take_losses, waiting};
 use crate::schedule::unclosed;
 #[cfg(feature = "watch")]
 use crate::schedule::watch;
@@ -274,7 +274,7 @@ impl Scheduler {
     fn flushed(&self, context: &Context, ticket: FlushTicket, state: FlushState) -> FlushReport {
         let (delivered, rejected, emptied) = (state.delivered, state.rejected, state.emptied);
         let waiting = if emptied { Vec::new() } else { waiting(context, ticket, state) };
-        FlushReport { delivered, rejected, emptied, waiting }
+        FlushReport { delivered, rejected, emptied, waiting, dropped: take_losses(context) }
     }
 
     /// Ends the thread, delivers for the last time, and closes the backends. A second call waits for the first one.
@@ -299,7 +299,8 @@ impl Scheduler {
         };
         let flushed = match left_to_others {
             Some(PassResult { delivered, rejected, emptied, .. }) => {
-                FlushReport { delivered, rejected, emptied, ..FlushReport::default() }
+                let dropped = take_losses(context);
+                FlushReport { delivered, rejected, emptied, dropped, ..FlushReport::default() }
             }
             None => {
                 let result = self.pass(context, deadline, &Arc::default(), None);

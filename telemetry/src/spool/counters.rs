@@ -127,12 +127,26 @@ fn mark_word(reason: DropReason) -> String {
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     numbers: [AtomicU64; DropReason::ALL.len()],
+    /// The numbers since the last report, also those that another place writes.
+    unreported: [AtomicU64; DropReason::ALL.len()],
     marks: Mutex<BTreeMap<DropReason, (String, u64)>>,
 }
 
 impl Pending {
     pub(crate) fn add(&self, reason: DropReason, number: u64) {
         self.numbers[reason as usize].fetch_add(number, Ordering::Relaxed);
+        self.report(reason, number);
+    }
+
+    /// Notes a loss that is written elsewhere.
+    pub(crate) fn report(&self, reason: DropReason, number: u64) {
+        self.unreported[reason as usize].fetch_add(number, Ordering::Relaxed);
+    }
+
+    /// The losses of this process since the last call.
+    pub(crate) fn take_unreported(&self) -> impl Iterator<Item = (DropReason, u64)> {
+        let take = |reason| (reason, self.unreported[reason as usize].swap(0, Ordering::Relaxed));
+        DropReason::ALL.into_iter().map(take).filter(|(_, number)| *number > 0)
     }
 
     pub(crate) fn get(&self, reason: DropReason) -> u64 {
@@ -169,7 +183,7 @@ impl Pending {
             Ok(unwritten)
         });
         for (reason, number) in unwritten.unwrap_or(more) {
-            self.add(reason, number);
+            self.numbers[reason as usize].fetch_add(number, Ordering::Relaxed);
         }
     }
 }

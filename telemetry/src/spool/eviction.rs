@@ -202,6 +202,7 @@ impl Eviction<'_, '_> {
             Ok(Dropped::InUse) => false,
             Ok(Dropped::Gone | Dropped::Events(0)) => true,
             Ok(Dropped::Events(number)) => {
+                self.session.drops.report(reason, number);
                 self.session.notice(reason, number);
                 true
             }

@@ -98,6 +98,11 @@ impl Spool {
         Notice { reason, number: 1 }.warn();
     }
 
+    /// The events that this process has lost since the last call, by reason.
+    pub(crate) fn take_losses(&self) -> impl Iterator<Item = (DropReason, u64)> {
+        self.shared.slot().drops.take_unreported()
+    }
+
     /// Checks that this process's segment still has a name, so that a reader finds all appended events.
     pub(crate) fn rescue(&self) {
         self.shared.write(self.shared.slot(), Writer::rescue);

@@ -222,6 +222,7 @@ impl Deliverer {
         self.unsaved = true;
         let number = self.cursors.damaged - damaged_before;
         if number > 0 {
+            self.claim.slot().drops.report(DropReason::Damaged, number);
             Notice { reason: DropReason::Damaged, number }.warn();
         }
     }

@@ -49,7 +49,7 @@ fn under_load<T>(telemetry: &Telemetry, events: &Path, work: impl FnOnce() -> T)
             let mut longest = Duration::ZERO;
             while !stop.load(Ordering::Relaxed) {
                 for _ in 0..10 {
-                    let (took, ()) = time(|| telemetry.track(EventKind::FEATURE_USED, "swap", &[]));
+                    let (took, _) = time(|| telemetry.track(EventKind::FEATURE_USED, "swap", &[]));
                     longest = longest.max(took);
                 }
                 thread::sleep(TICK);

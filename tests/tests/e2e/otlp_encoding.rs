@@ -45,11 +45,23 @@ fn full<'l>() -> EventFields<'l, 'static> {
         runtime_version: "1.95",
         error: Some(STRANGE),
         args: Some(&["build", "", STRANGE]),
-        metadata: Some(&[("k", "v"), (STRANGE, "")]),
+        metadata: Some(&[
+            ("k", "v"),
+            (STRANGE, ""),
+            ("i", "-12"),
+            ("u", "18446744073709551615"),
+            ("f", "0.5"),
+            ("t", "true"),
+            ("b", "false"),
+            ("digits", "7"),
+        ]),
         time_unix_nanos: 1_767_323_045_000_000_001,
         duration_ms: Some(u64::MAX),
         exit_code: Some(-1),
-        json: r#"{"id":"1","error":"e","host":"h\u0031","nested":{"a":[1.50,null]},"metadata":{"k":"v"}}"#,
+        json: concat!(
+            r#"{"id":"1","error":"e","host":"h\u0031","nested":{"a":[1.50,null]},"metadata":"#,
+            r#"{"k":"v","i":-12,"u":18446744073709551615,"f":0.5,"t":"true","b":false,"digits":"7"}}"#
+        ),
     }
 }
 
@@ -85,6 +97,13 @@ fn full_record() -> LogRecord {
             pair("exception.message", text(STRANGE)),
             pair("metadata.k", text("v")),
             pair(format!("metadata.{STRANGE}"), text("")),
+            pair("metadata.i", int(-12)),
+            // No signed integer can be so large.
+            pair("metadata.u", AnyValue { value: Some(Value::DoubleValue(u64::MAX as f64)) }),
+            pair("metadata.f", AnyValue { value: Some(Value::DoubleValue(0.5)) }),
+            pair("metadata.t", text("true")),
+            pair("metadata.b", AnyValue { value: Some(Value::BoolValue(false)) }),
+            pair("metadata.digits", text("7")),
             pair("event.extra", text(r#"{"host":"h\u0031","nested":{"a":[1.50,null]}}"#)),
         ],
         event_name: "command.invocation".to_owned(),

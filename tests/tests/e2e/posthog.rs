@@ -75,6 +75,11 @@ fn every_field_of_an_event_is_in_what_posthog_gets() {
         "metadata_tool_name": "mine",
         "": "empty",
         "with.dot": "x",
+        "pages": 12,
+        "least": i64::MIN,
+        "share": 0.5,
+        "color": true,
+        "text": "7",
         "extra": {"ticket": event["ticket"], "seen": "yes"},
     });
     assert_eq!(

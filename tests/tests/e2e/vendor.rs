@@ -54,7 +54,13 @@ pub(crate) fn full() -> Value {
         ("exit_code", json!(-7)),
         ("error", json!("no such file: größe 😀")),
         ("args", json!(["build", "", "--all"])),
-        ("metadata", json!({"team": "core", "tool_name": "mine", "": "empty", "with.dot": "x"})),
+        (
+            "metadata",
+            json!({
+                "team": "core", "tool_name": "mine", "": "empty", "with.dot": "x", "pages": 12, "least": i64::MIN,
+                "share": 0.5, "color": true, "text": "7"
+            }),
+        ),
         ("ticket", json!({"n": 1.50, "list": [null, true]})),
         ("seen", json!("yes")),
     ] {
@@ -65,16 +71,21 @@ pub(crate) fn full() -> Value {
 
 /// A batch of events in Jackfield's JSON.
 pub(crate) fn batch(events: &[Value]) -> Batch {
-    let owner: Vec<(String, Value)> = events.iter().map(|event| (event.to_string(), event.clone())).collect();
+    let texts = |event: &Value| -> Option<Vec<(String, String)>> {
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        Some(event["metadata"].as_object()?.iter().map(|(key, value)| (key.clone(), text(value))).collect())
+    };
+    let owner: Vec<(String, Value, _)> =
+        events.iter().map(|event| (event.to_string(), event.clone(), texts(event))).collect();
     Batch::build(owner, |owner, writer| {
-        for (json, event) in owner {
+        for (json, event, metadata) in owner {
             let text = |member: &str| event[member].as_str().unwrap_or_default();
             let args = event["args"]
                 .as_array()
                 .map(|args| args.iter().map(|arg| arg.as_str().expect("text")).collect::<Vec<_>>());
-            let metadata = event["metadata"].as_object().map(|pairs| {
-                pairs.iter().map(|(key, value)| (&**key, value.as_str().expect("text"))).collect::<Vec<_>>()
-            });
+            let metadata = metadata
+                .as_ref()
+                .map(|pairs| pairs.iter().map(|(key, value)| (&**key, &**value)).collect::<Vec<_>>());
             let time = text("timestamp").parse().map_or(0, |time: jiff::Timestamp| {
                 i64::try_from(time.as_nanosecond()).expect("a time of these centuries")
             });

@@ -102,6 +102,22 @@ impl Attributes for Pairs<'_> {
         });
     }
 
+    fn boolean(&mut self, key: Key<'_>, value: bool) {
+        self.pair(key, |out| {
+            out.extend_from_slice(br#"{"boolValue":"#);
+            number(value, out);
+            out.push(b'}');
+        });
+    }
+
+    fn double(&mut self, key: Key<'_>, value: f64) {
+        self.pair(key, |out| {
+            out.extend_from_slice(br#"{"doubleValue":"#);
+            number(value, out);
+            out.push(b'}');
+        });
+    }
+
     fn list<'e, I: Iterator<Item = &'e str>>(&mut self, key: Key<'_>, values: impl Fn() -> I) {
         self.pair(key, |out| {
             out.extend_from_slice(br#"{"arrayValue":{"values":"#);

@@ -127,6 +127,18 @@ impl Attributes for Fields<'_> {
         varint(value, self.out);
     }
 
+    fn boolean(&mut self, key: Key<'_>, value: bool) {
+        self.begin(key, 2);
+        self.out.push(integer(2));
+        self.out.push(u8::from(value));
+    }
+
+    fn double(&mut self, key: Key<'_>, value: f64) {
+        self.begin(key, 9);
+        self.out.push(fixed64(4));
+        self.out.extend_from_slice(&value.to_le_bytes());
+    }
+
     fn list<'e, I: Iterator<Item = &'e str>>(&mut self, key: Key<'_>, values: impl Fn() -> I) {
         let length: usize = values().map(|value| delimited_len(delimited_len(value.len()))).sum();
         self.begin(key, delimited_len(length));

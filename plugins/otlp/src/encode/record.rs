@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use jackfield_http_client::OtherMembers;
+use jackfield_http_client::{MetadataValue, OtherMembers, typed_metadata};
 use jackfield_plugin_api::Event;
 
 /// The severities of events, with OTLP's numbers.
@@ -46,6 +46,8 @@ pub(crate) struct Key<'a>(pub(crate) &'static str, pub(crate) &'a str);
 pub(crate) trait Attributes {
     fn text(&mut self, key: Key<'_>, value: &str);
     fn int(&mut self, key: Key<'_>, value: i64);
+    fn boolean(&mut self, key: Key<'_>, value: bool);
+    fn double(&mut self, key: Key<'_>, value: f64);
     /// `values` returns the same values at each call.
     fn list<'e, I: Iterator<Item = &'e str>>(&mut self, key: Key<'_>, values: impl Fn() -> I);
 }
@@ -72,8 +74,17 @@ pub(crate) fn attributes(event: &Event<'_>, out: &mut impl Attributes) {
     if let Some(error) = event.error() {
         out.text(key("exception.message"), error);
     }
-    for (name, value) in event.metadata() {
-        out.text(Key("metadata.", name), value);
+    for (name, value) in typed_metadata(event) {
+        let key = Key("metadata.", name);
+        match value {
+            MetadataValue::Text(text) => out.text(key, text),
+            MetadataValue::Boolean(value) => out.boolean(key, value),
+            MetadataValue::Number(number) => match (number.as_i64(), number.as_f64()) {
+                (Some(integer), _) => out.int(key, integer),
+                (None, Some(double)) => out.double(key, double),
+                (None, None) => out.text(key, &number.to_string()),
+            },
+        }
     }
     let extra = OtherMembers::of(event.json());
     if !extra.is_empty()
