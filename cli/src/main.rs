@@ -37,7 +37,7 @@ use crate::{
 
 fn main() {
     jackfield_loader::signals::begin_command();
-    jackfield::init_with(&[check::JOB]);
+    jackfield::init_with_jobs(&[check::JOB]);
     let (Cli { common, command }, name) = command_line::parse();
     // A `SIGHUP` that comes before `run` has its handler is a request to reload.
     if !matches!(command, Command::Run(_)) {

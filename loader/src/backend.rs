@@ -17,6 +17,7 @@ use crate::guard::preview::{Preview, PreviewError};
 use crate::guard::report::Report;
 use crate::guard::stats::Stats;
 use crate::guard::supervisor::Supervisor;
+use crate::library::location::Location;
 use crate::load::check::CheckError;
 use crate::load::dlopen::LoadError;
 use crate::load::loaded_libraries::hanging_load;
@@ -39,6 +40,10 @@ fn no_processes(_: &ProcessOptions) -> Result<Box<dyn Entry>, OpenFailure> {
     Err(OpenFailure::Stage { stage: Stage::Process, message })
 }
 
+fn not_open(options: &BackendOptions, plugin: Option<&Location>, failure: OpenFailure) -> Error {
+    Error::Open(OpenError { backend: options.name.clone(), plugin: plugin.cloned(), failure })
+}
+
 impl Backend {
     /// Opens an instance of a plugin in this process or, with process isolation, in a child process.
     ///
@@ -52,20 +57,23 @@ impl Backend {
         let Isolation::Process(process) = &options.isolation else {
             return Self::open(&plugin.load_within(options.timeout)?, options);
         };
-        let path = plugin.path().to_owned();
+        let location = plugin.location();
         #[cfg(target_os = "linux")]
-        let entry = crate::isolated::instance::entry(Arc::clone(plugin.content()), &path, process, options);
+        let entry =
+            crate::isolated::instance::entry(Arc::clone(plugin.content()), location, process, options);
         #[cfg(not(target_os = "linux"))]
         let entry = no_processes(process);
         let opened = entry.and_then(|entry| Self::open_entry(entry, options));
         opened.map_err(|failure| match failure {
             OpenFailure::Stage { stage: Stage::Load, message } => {
-                Error::Load { path, reason: LoadError::InProcess { message: message.into() } }
+                let reason = LoadError::InProcess { message: message.into() };
+                Error::Load { plugin: location.clone(), reason }
             }
             OpenFailure::Stage { stage: Stage::Check, message } => {
-                Error::Check { path, reason: CheckError::InProcess { message: message.into() } }
+                let reason = CheckError::InProcess { message: message.into() };
+                Error::Check { plugin: location.clone(), reason }
             }
-            failure => Error::Open(OpenError { backend: options.name.clone(), file: Some(path), failure }),
+            failure => not_open(options, Some(location), failure),
         })
     }
 
@@ -82,18 +90,14 @@ impl Backend {
         #[cfg(target_os = "linux")]
         let entry = {
             let content = Arc::clone(plugin.content()?);
-            Ok(crate::isolated::instance::rehearsal(content, plugin.path(), process, options))
+            Ok(crate::isolated::instance::rehearsal(content, plugin.location(), process, options))
         };
         #[cfg(not(target_os = "linux"))]
         let entry = no_processes(process);
         match entry.and_then(|entry| Self::open_entry(entry, options)) {
             // The child has come to the load, where a rehearsal ends.
             Ok(_) | Err(OpenFailure::Stage { stage: Stage::Load, .. }) => Ok(()),
-            Err(failure) => Err(Error::Open(OpenError {
-                backend: options.name.clone(),
-                file: Some(plugin.path().to_owned()),
-                failure,
-            })),
+            Err(failure) => Err(not_open(options, Some(plugin.location()), failure)),
         }
     }
 
@@ -104,13 +108,8 @@ impl Backend {
     /// [another library hangs](crate::load::loaded_libraries::hanging_load).
     pub fn open(plugin: &Plugin, options: &BackendOptions) -> Result<Self, Error> {
         let entry = InProcess { tables: plugin.tables(), source: Source::config(options) };
-        Self::open_entry(Box::new(entry), options).map_err(|failure| {
-            Error::Open(OpenError {
-                backend: options.name.clone(),
-                file: Some(plugin.path().to_owned()),
-                failure,
-            })
-        })
+        Self::open_entry(Box::new(entry), options)
+            .map_err(|failure| not_open(options, Some(plugin.location()), failure))
     }
 
     /// Opens a backend that is compiled into this program, guarded as a plugin, with the configuration of the
@@ -330,7 +329,7 @@ impl<B: PluginBackend> StaticBackend<B> {
     pub fn open(self, options: &BackendOptions) -> Result<Backend, Error> {
         let source = self.source.unwrap_or_else(|| Source::config(options));
         Backend::open_entry(Box::new(InProcess { tables: self.tables, source }), options)
-            .map_err(|failure| Error::Open(OpenError { backend: options.name.clone(), file: None, failure }))
+            .map_err(|failure| not_open(options, None, failure))
     }
 }
 

@@ -58,9 +58,11 @@ pub use crate::{
         init,
     },
     library::{
+        built_in::{BuiltInPlugin, add_built_in},
         content::Digest,
         error::ImageError,
         find::{FindError, FolderState, home, list},
+        location::Location,
     },
     load::{
         check::{CheckError, Layout},

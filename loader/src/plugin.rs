@@ -1,20 +1,21 @@
-//! A plugin on its way from a file to callable functions. Each stage is a type.
+//! A plugin on its way from a file, or from this program, to callable functions. Each stage is a type.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::boundary::text::show;
 use crate::guard::error::{CloseError, OpenError, Stage};
 use crate::guard::options::Isolation;
 use crate::inspect::error::{InspectError, Refusal};
 use crate::inspect::inspection::Inspection;
 use crate::inspect::metadata::Metadata;
-use crate::inspect::{inspect_bytes, inspect_file};
+use crate::inspect::{inspect_built_in, inspect_bytes, inspect_file};
 use crate::library::content::{Content, Digest};
+use crate::library::error::ImageError;
 use crate::library::file::LibraryFile;
 use crate::library::find::{self, FindError};
+use crate::library::location::Location;
 use crate::load::check::{CheckError, Checked, Layout};
 use crate::load::dlopen::LoadError;
 use crate::load::loaded_libraries;
@@ -33,34 +34,34 @@ pub enum Error {
     #[error("find: {0}")]
     Find(FindError),
     /// The file is no plugin, or not one for this host. None of its code has run.
-    #[error("inspect: {}: {reason}", show(path))]
+    #[error("inspect: {plugin}: {reason}")]
     Inspect {
-        /// The file.
-        path: PathBuf,
+        /// Where the plugin is.
+        plugin: Location,
         /// Why.
         reason: InspectError,
     },
     /// The trust policy refuses the file or its folder. None of its code has run.
     #[error("verify: {reason}")]
     Verify {
-        /// The file.
-        path: PathBuf,
+        /// Where the plugin is.
+        plugin: Location,
         /// Why.
         reason: VerifyError,
     },
     /// The dynamic linker refuses the file.
-    #[error("load: {}: {reason}", show(path))]
+    #[error("load: {plugin}: {reason}")]
     Load {
-        /// The file.
-        path: PathBuf,
+        /// Where the plugin is.
+        plugin: Location,
         /// Why.
         reason: LoadError,
     },
     /// The tables of the loaded library are invalid. Its static constructors have run, none of its functions.
-    #[error("check: {}: {reason}", show(path))]
+    #[error("check: {plugin}: {reason}")]
     Check {
-        /// The file.
-        path: PathBuf,
+        /// Where the plugin is.
+        plugin: Location,
         /// Why.
         reason: CheckError,
     },
@@ -88,7 +89,8 @@ impl Error {
     }
 }
 
-/// Finds the file of `plugin`, a name on `search_path` or a path.
+/// Finds `plugin`, a name on `search_path`, or a path. The last place of every search path are the plugins that are
+/// [built in](crate::add_built_in).
 ///
 /// A text with a separator or with the ending of a library (`.so`, `.so.1`, `.dylib`, `.dll`) is a path. For
 /// a name, the file is `lib{name}.so` or `{name}.so` on Linux, `{name}.dll` or `lib{name}.dll` on Windows,
@@ -97,40 +99,48 @@ impl Error {
 ///
 /// # Errors
 /// [`Error::Find`], which names the folders and the most similar plugin.
-pub fn find(plugin: &str, search_path: &[PathBuf], base: &Path) -> Result<PathBuf, Error> {
+pub fn find(plugin: &str, search_path: &[PathBuf], base: &Path) -> Result<Location, Error> {
     find::find(plugin, search_path, base).map_err(Error::Find)
 }
 
-/// Inspects the file at `path`, for any platform. No code of it runs.
+/// Inspects a plugin: a file, for any platform, or one that is built in. No code of it runs.
 ///
 /// # Errors
 /// [`Error::Inspect`]: the file can't be read, is no dynamic library, or has no valid metadata. Whether this
 /// host would load it says [`Inspection::verdict`].
-pub fn inspect(path: &Path) -> Result<Inspection, Error> {
-    Candidate::open(path).map(|candidate| candidate.inspection)
+pub fn inspect(plugin: impl Into<Location>) -> Result<Inspection, Error> {
+    Candidate::open(plugin).map(|candidate| candidate.inspection)
 }
 
-/// A file that was opened and inspected. What is read for that are headers, symbols and metadata.
+/// A plugin that was inspected. What is read of a file for that are headers, symbols and metadata.
 ///
 /// The whole file is copied when its bytes are needed first. From then on nothing can change them, and all later
-/// stages use the copy, whose inspection must have the same result.
+/// stages use the copy, whose inspection must have the same result. The bytes of a plugin that is built in are its metadata.
 pub struct Candidate {
-    path: PathBuf,
-    file: LibraryFile,
+    location: Location,
+    /// The open file; `None` for a plugin that is built in.
+    file: Option<LibraryFile>,
     inspection: Inspection,
     content: OnceLock<Arc<Content>>,
 }
 
 impl Candidate {
-    /// Opens and inspects a file.
+    /// Opens and inspects a plugin.
     ///
     /// # Errors
     /// As [`inspect`].
-    pub fn open(path: &Path) -> Result<Self, Error> {
-        let error = |reason| Error::Inspect { path: path.to_owned(), reason };
-        let file = LibraryFile::open(path).map_err(|reason| error(reason.into()))?;
-        let inspection = inspect_file(&file.handles.file, file.size).map_err(error)?;
-        Ok(Self { path: path.to_owned(), file, inspection, content: OnceLock::new() })
+    pub fn open(plugin: impl Into<Location>) -> Result<Self, Error> {
+        let location = plugin.into();
+        let error = |reason| Error::Inspect { plugin: location.clone(), reason };
+        let (file, inspection) = match &location {
+            Location::File(path) => {
+                let file = LibraryFile::open(path).map_err(|reason| error(reason.into()))?;
+                let inspection = inspect_file(&file.handles.file, file.size).map_err(error)?;
+                (Some(file), inspection)
+            }
+            Location::BuiltIn(plugin) => (None, inspect_built_in(plugin.metadata()).map_err(error)?),
+        };
+        Ok(Self { location, file, inspection, content: OnceLock::new() })
     }
 
     /// The result of the inspection.
@@ -159,18 +169,25 @@ impl Candidate {
         if let Some(content) = self.content.get() {
             return Ok(content);
         }
-        let content = self.copy().map_err(|reason| Error::Inspect { path: self.path.clone(), reason })?;
+        let content =
+            self.copy().map_err(|reason| Error::Inspect { plugin: self.location.clone(), reason })?;
         Ok(self.content.get_or_init(|| Arc::new(content)))
     }
 
     fn copy(&self) -> Result<Content, InspectError> {
-        let content = self.file.copy(&self.path)?;
+        let (path, file) = match (&self.location, &self.file) {
+            (Location::File(path), Some(file)) => (path, file),
+            (Location::File(_), None) => return Err(ImageError::NotFound.into()),
+            (Location::BuiltIn(plugin), _) => return Ok(Content::built_in(*plugin)),
+        };
+        let content = file.copy(path)?;
         let inspection = inspect_bytes(content.bytes())?;
         if inspection.agrees_with(&self.inspection) { Ok(content) } else { Err(InspectError::Changed) }
     }
 
     /// Whether a policy or a bare [`Trust`] allows the file. A policy that requires a pin or a signature judges
-    /// the bytes, and reads a signature beside the file.
+    /// the bytes, and reads a signature beside the file. Every policy allows what is built in, because it is a part of the
+    /// program that asks.
     ///
     /// # Errors
     /// [`Error::Verify`], and [`Error::Inspect`] as for [`bytes`](Self::bytes).
@@ -184,21 +201,23 @@ impl Candidate {
     /// # Errors
     /// [`Error::Verify`].
     pub fn place_allowed_by(&self, policy: impl Into<Policy>) -> Result<(), Error> {
-        policy::verify_place(&self.file.handles, &policy.into()).map_err(|reason| self.distrusted(reason))
+        let Some(file) = &self.file else { return Ok(()) };
+        policy::verify_place(&file.handles, &policy.into()).map_err(|reason| self.distrusted(reason))
     }
 
     fn judge(&self, policy: &Policy) -> Result<Option<PublicKey>, Error> {
         self.place_allowed_by(policy)?;
-        if !policy.judges_content() {
+        let (Some(path), Some(file), true) = (self.location.file(), &self.file, policy.judges_content())
+        else {
             return Ok(None);
-        }
+        };
         let (metadata, content) = (&self.inspection.metadata, self.content()?);
-        policy::verify_content(&self.path, &self.file.handles, metadata, content, policy)
+        policy::verify_content(path, &file.handles, metadata, content, policy)
             .map_err(|reason| self.distrusted(reason))
     }
 
     fn distrusted(&self, reason: VerifyError) -> Error {
-        Error::Verify { path: self.path.clone(), reason }
+        Error::Verify { plugin: self.location.clone(), reason }
     }
 
     /// Requires that this host can load the plugin and that `policy` allows it.
@@ -221,7 +240,7 @@ impl Candidate {
     /// # Errors
     /// [`Error::Inspect`] with the verdict.
     pub fn fits(&self, isolation: &Isolation) -> Result<(), Error> {
-        require(&self.path, self.verdict(isolation))
+        require(&self.location, self.verdict(isolation))
     }
 
     fn verdict(&self, isolation: &Isolation) -> Result<(), Refusal> {
@@ -231,30 +250,32 @@ impl Candidate {
         }
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// Where it was found.
+    #[must_use]
+    pub fn location(&self) -> &Location {
+        &self.location
     }
 
     fn accept(self, verdict: Result<(), Refusal>, policy: impl Into<Policy>) -> Result<Verified, Error> {
-        require(&self.path, verdict)?;
+        require(&self.location, verdict)?;
         let signer = self.judge(&policy.into())?;
         let content = Arc::clone(self.content()?);
-        let Self { path, inspection, .. } = self;
-        Ok(Verified(Accepted { path, inspection, content, signer }))
+        let Self { location, inspection, .. } = self;
+        Ok(Verified(Accepted { location, inspection, content, signer }))
     }
 }
 
-fn require(path: &Path, verdict: Result<(), Refusal>) -> Result<(), Error> {
-    verdict.map_err(|refusal| Error::Inspect { path: path.to_owned(), reason: refusal.into() })
+fn require(plugin: &Location, verdict: Result<(), Refusal>) -> Result<(), Error> {
+    verdict.map_err(|refusal| Error::Inspect { plugin: plugin.clone(), reason: refusal.into() })
 }
 
-/// A file that this host can load and that the policy allows.
+/// A plugin that this host can load and that the policy allows.
 pub struct Verified(Accepted);
 
-/// The facts of a verified file.
+/// The facts of a verified plugin.
 #[derive(Clone)]
 struct Accepted {
-    path: PathBuf,
+    location: Location,
     inspection: Inspection,
     content: Arc<Content>,
     /// The key of the accepted signature, if one was required.
@@ -263,13 +284,12 @@ struct Accepted {
 
 impl Accepted {
     fn still_allowed_by(&self, policy: &Policy) -> Result<(), Error> {
-        let Self { path, inspection, content, signer } = self;
-        let refused = |reason| Err(Error::Verify { path: path.clone(), reason });
-        // This policy requires nothing.
-        if policy.trust() == Trust::Any {
-            return Ok(());
-        }
-        let now = Candidate::open(path).ok().filter(|candidate| candidate.file.has(content.bytes()));
+        let Self { location, inspection, content, signer } = self;
+        let refused = |reason| Err(Error::Verify { plugin: location.clone(), reason });
+        // No policy judges what is built in, and this policy requires nothing.
+        let Some(path) = location.file().filter(|_| policy.trust() != Trust::Any) else { return Ok(()) };
+        let has = |file: &LibraryFile| file.has(content.bytes());
+        let now = Candidate::open(path).ok().filter(|candidate| candidate.file.as_ref().is_some_and(has));
         match now.map(|candidate| candidate.judge(policy)) {
             Some(Err(Error::Verify { reason, .. })) if !reason.is_fault() => refused(reason),
             Some(Ok(_)) => Ok(()),
@@ -281,7 +301,8 @@ impl Accepted {
 
 impl Verified {
     /// Loads the verified bytes, once in a process, and checks their tables. The library's static
-    /// constructors run on their own thread, for at most 30 s. No function of the backend runs.
+    /// constructors run on their own thread, for at most 30 s. No function of the backend runs. Of a plugin that is built in,
+    /// the tables are checked.
     ///
     /// # Errors
     /// As [`load_within`](Self::load_within).
@@ -295,22 +316,25 @@ impl Verified {
     /// [`Error::Load`], [`Error::Check`]. [`LoadError::Hangs`] if the constructors exceed the limit, and
     /// until they return [`LoadError::Blocked`] for each further library.
     pub fn load_within(&self, limit: Duration) -> Result<Plugin, Error> {
-        let Accepted { path, inspection, content, .. } = &self.0;
+        let Accepted { location, inspection, content, .. } = &self.0;
         // A plugin that was accepted for a child process may not be fit for this one.
-        require(path, inspection.verdict())?;
-        let loaded = loaded_libraries::load(content, &inspection.needed, path, limit)
-            .map_err(|reason| Error::Load { path: path.clone(), reason })?;
+        require(location, inspection.verdict())?;
+        let loaded = match location {
+            Location::File(path) => loaded_libraries::load(content, &inspection.needed, path, limit),
+            Location::BuiltIn(plugin) => Ok(loaded_libraries::built_in(content, plugin.descriptor())),
+        };
+        let loaded = loaded.map_err(|reason| Error::Load { plugin: location.clone(), reason })?;
         let checked =
-            loaded.check(inspection).map_err(|reason| Error::Check { path: path.clone(), reason })?;
+            loaded.check(inspection).map_err(|reason| Error::Check { plugin: location.clone(), reason })?;
         // Of equal bytes, only those of the loaded library are kept.
         let accepted = Accepted { content: Arc::clone(&loaded.content), ..self.0.clone() };
         Ok(Plugin { accepted: Arc::new(accepted), checked })
     }
 
-    /// The path where the file was found.
+    /// Where it was found.
     #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.0.path
+    pub fn location(&self) -> &Location {
+        &self.0.location
     }
 
     /// The metadata.
@@ -348,18 +372,18 @@ pub struct Plugin {
 }
 
 impl Plugin {
-    /// Takes a file through all stages.
+    /// Takes a plugin through all stages.
     ///
     /// # Errors
     /// In this order: [`Error::Inspect`], [`Error::Verify`], [`Error::Load`], [`Error::Check`].
-    pub fn load(path: &Path, policy: impl Into<Policy>) -> Result<Self, Error> {
-        Candidate::open(path)?.verify(policy)?.load()
+    pub fn load(plugin: impl Into<Location>, policy: impl Into<Policy>) -> Result<Self, Error> {
+        Candidate::open(plugin)?.verify(policy)?.load()
     }
 
-    /// The path of its file.
+    /// Where it was found.
     #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.accepted.path
+    pub fn location(&self) -> &Location {
+        &self.accepted.location
     }
 
     /// The metadata.
@@ -387,7 +411,7 @@ impl Plugin {
 impl fmt::Debug for Plugin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Plugin")
-            .field("path", &self.path())
+            .field("location", self.location())
             .field("name", &self.metadata().name)
             .field("version", &self.metadata().version)
             .finish_non_exhaustive()
@@ -396,12 +420,12 @@ impl fmt::Debug for Plugin {
 
 impl fmt::Debug for Candidate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Candidate").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("Candidate").field("location", &self.location).finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for Verified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Verified").field("path", &self.path()).finish_non_exhaustive()
+        f.debug_struct("Verified").field("location", self.location()).finish_non_exhaustive()
     }
 }

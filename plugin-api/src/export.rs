@@ -34,12 +34,12 @@ struct Instance<B> {
     closed: AtomicBool,
 }
 
-/// A table in a static. Its pointers point to other statics.
+/// A descriptor or table in a static. Its pointers point to constants or other statics.
 #[doc(hidden)]
 #[repr(transparent)]
 pub struct Shared<T>(pub T);
 
-// SAFETY: only `export!` makes it, of tables that are never written and point to nothing but other statics.
+// SAFETY: only `export!` makes it, of a descriptor that is never written, nor is anything that it points to.
 unsafe impl<T> Sync for Shared<T> {}
 
 /// The backend table of `B` in a library of its own.
@@ -289,46 +289,19 @@ fn install_panic_hook() {
 
 /// Exports a [`Backend`] as this library's plugin: its descriptor, tables and metadata section.
 ///
-/// `backend` and `name` are required; the rest, in this order, is optional: `vendor`, `description`, `requires` (a list
-/// of host capabilities), `offers` (those of `[deletion, diagnostics]` whose trait the backend implements:
-/// [`DeletesData`](crate::DeletesData), [`Diagnoses`](crate::Diagnoses)),
-/// `config_schema` (JSON Schema text, as `include_str!` gives it). Version, target, compiler and panic strategy are those
-/// of the crate that calls it.
+/// Its arguments are those of [`plugin!`](crate::plugin!), or the path of what that macro has made in another crate:
+/// `export!(jackfield_http::PLUGIN)`. The symbol is defined by this macro alone, so a crate that programs are to be linked
+/// with calls `plugin!`.
 #[macro_export]
 macro_rules! export {
-    (
-        backend: $backend:ty,
-        name: $name:expr,
-        $(vendor: $vendor:expr,)?
-        $(description: $description:expr,)?
-        $(requires: $requires:expr,)?
-        $(offers: [$($offer:ident),* $(,)?],)?
-        $(config_schema: $schema:expr $(,)?)?
-    ) => {
+    (backend: $($rest:tt)*) => {
         const _: () = {
-            use $crate::export as __x;
-
-            #[allow(unused_mut, unused_assignments)]
-            const FACTS: $crate::metadata::Facts = {
-                let mut facts = $crate::metadata::Facts {
-                    name: $name,
-                    version: ::core::env!("CARGO_PKG_VERSION"),
-                    vendor: "",
-                    description: "",
-                    requires: &[],
-                    offers: &[],
-                    serial: <$backend as $crate::Backend>::SERIAL,
-                    panic: if ::core::cfg!(panic = "abort") { "abort" } else { "unwind" },
-                    config_schema: "null",
-                };
-                $(facts.vendor = $vendor;)?
-                $(facts.description = $description;)?
-                $(facts.requires = $requires;)?
-                $(facts.offers = &[$($crate::export!(@capability $offer)),*];)?
-                $(facts.config_schema = $schema;)?
-                facts
-            };
-
+            $crate::plugin! { backend: $($rest)* }
+            $crate::export!(PLUGIN);
+        };
+    };
+    ($plugin:path) => {
+        const _: () = {
             #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__jackfield"))]
             #[cfg_attr(windows, unsafe(link_section = ".jackfld"))]
             #[cfg_attr(
@@ -336,38 +309,11 @@ macro_rules! export {
                 unsafe(link_section = ".jackfield")
             )]
             #[used]
-            static METADATA: [u8; $crate::metadata::len(&FACTS)] = $crate::metadata::render(&FACTS);
-
-            static BACKEND: __x::BackendTable = __x::table::<$backend>();
-
-            static TABLES: __x::Shared<&[__x::TableEntry]> = __x::Shared(&[
-                __x::TableEntry {
-                    id: $crate::abi::TABLE_BACKEND,
-                    reserved: 0,
-                    table: (&raw const BACKEND).cast(),
-                },
-                $($($crate::export!(@table $offer, $backend)),*)?
-            ]);
+            static METADATA: [u8; $plugin.metadata().len()] = $plugin.copy_metadata();
 
             #[unsafe(export_name = "jackfield_plugin")]
-            static DESCRIPTOR: __x::Shared<__x::Descriptor> =
-                __x::Shared(__x::descriptor(&METADATA, TABLES.0));
+            static DESCRIPTOR: $crate::export::Shared<$crate::export::Descriptor> =
+                $crate::export::Shared($plugin.library_descriptor(&METADATA));
         };
-    };
-    (@capability deletion) => { $crate::deletion::CAPABILITY };
-    (@capability diagnostics) => { $crate::diagnostics::CAPABILITY };
-    (@table deletion, $backend:ty) => {
-        $crate::export::TableEntry {
-            id: $crate::deletion::TABLE_DELETION,
-            reserved: 0,
-            table: $crate::export::erased(&const { $crate::deletion::table::<$backend>() }),
-        }
-    };
-    (@table diagnostics, $backend:ty) => {
-        $crate::export::TableEntry {
-            id: $crate::diagnostics::TABLE_DIAGNOSTICS,
-            reserved: 0,
-            table: $crate::export::erased(&const { $crate::diagnostics::table::<$backend>() }),
-        }
     };
 }

@@ -54,6 +54,7 @@ pub mod export;
 mod host;
 pub mod layout;
 pub mod metadata;
+mod static_plugin;
 
 pub use crate::{
     backend::{Backend, Error},
@@ -64,6 +65,7 @@ pub use crate::{
     export::NoConfig,
     host::Host,
     layout::{DIGEST, SURFACE},
+    static_plugin::StaticPlugin,
 };
 
 /// The text of `include/jackfield.h`, for programs that write projects of plugins in C.

@@ -43,9 +43,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    jackfield::init();
+    jackfield::init_with([jackfield_http::PLUGIN]);
     let cli = Cli::parse();
-    // Name and version are all that is needed. Where events go is for the configuration to say, or this default.
+    // Name and version are all that is needed. Where events go is for the configuration to say, or this default, to which
+    // the plugin that is built in delivers.
     let telemetry = Telemetry::builder("greet", env!("CARGO_PKG_VERSION"))
         .endpoint("https://telemetry.greet.example/v1/events")
         .metadata("channel", "stable")
@@ -80,7 +81,7 @@ fn main() -> ExitCode {
         }
         Command::Telemetry(_) => ExitCode::SUCCESS,
     };
-    // Nothing is waited for: what was recorded is delivered by a child process, which `init` has made possible.
+    // Nothing is waited for: what was recorded is delivered by a child process, which `init_with` has made possible.
     telemetry.close();
     code
 }

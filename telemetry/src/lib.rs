@@ -32,8 +32,9 @@ mod user;
 pub use crate::api::builder::Builder;
 pub use crate::api::command_scope::CommandScope;
 pub use crate::api::global::global;
+pub use crate::api::init::{BuiltIn, init, init_with, init_with_jobs};
 pub use crate::api::reload::{LiveBackend, LivePlugin};
-pub use crate::api::telemetry::{Telemetry, init, init_with};
+pub use crate::api::telemetry::Telemetry;
 #[cfg(feature = "tracing-layer")]
 pub use crate::api::tracing_layer as layer;
 pub use crate::config::model::{Config, PluginsConfig};
@@ -92,6 +93,8 @@ pub mod forward {
     pub use crate::event::parse::MAX_LINE;
 }
 
+/// Where the plugin of a backend is.
+pub use jackfield_loader::Location;
 /// Ends the process without running what plugins have left behind for its end.
 pub use jackfield_loader::exit;
 /// What a request for deletion comes to, and what a backend that is compiled into a tool is made of.

@@ -26,6 +26,12 @@ impl Build {
         Self { package: name.to_owned(), toolchain: None, panic_abort: false, release: super::is_release() }
     }
 
+    /// The library of one of the Rust plugins that Jackfield ships, such as `stdout`.
+    #[must_use]
+    pub fn plugin(name: &str) -> Self {
+        Self::package(&format!("jackfield-{name}-library"))
+    }
+
     /// By the toolchain of this name, in a target folder of its own.
     #[must_use]
     pub fn toolchain(mut self, name: &str) -> Self {
@@ -70,7 +76,7 @@ impl Build {
     #[must_use]
     pub fn binary(&self, name: &str) -> PathBuf {
         super::once(&format!("{}/{}/bin/{name}", self.variant(), self.package), || {
-            let built = self.run("bin", "executable");
+            let built = self.run_with(&["--bin", name], "bin", "executable");
             assert_eq!(built.file_stem(), Some(name.as_ref()), "the binary of {}", self.package);
             built
         })

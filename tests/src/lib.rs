@@ -42,7 +42,7 @@ pub fn plugin(name: &str) -> PathBuf {
         // In C, by its Makefile.
         return syslog::library();
     }
-    Build::package(&format!("jackfield-{name}")).library()
+    Build::plugin(name).library()
 }
 
 /// One of the Rust plugins in `tests/fixtures`, such as `hostile`.

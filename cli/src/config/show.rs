@@ -96,9 +96,9 @@ fn row(backend: Option<&BackendConfig>, value: EffectiveValue) -> Row {
 fn of_plugin(config: &Config, backend: &BackendConfig) -> Vec<Row> {
     let name = Some(backend.name.as_str());
     let found = jackfield_loader::find(&backend.plugin, &config.plugins.path, &config.folder);
-    let Ok(file) = found else { return vec![Row::new(name, "file", Value::Null, "not found")] };
-    let mut rows = vec![Row::new(name, "file", show_path(&file).to_string(), "search path")];
-    let Ok(inspection) = jackfield_loader::inspect(&file) else { return rows };
+    let Ok(plugin) = found else { return vec![Row::new(name, "file", Value::Null, "not found")] };
+    let mut rows = vec![Row::new(name, "file", plugin.to_string(), "search path")];
+    let Ok(inspection) = jackfield_loader::inspect(&plugin) else { return rows };
     let schema = inspection.metadata.config_schema.as_ref().map(|schema| schema.get());
     let written: Value = serde_json::from_str(&backend.config).unwrap_or_default();
     let parsed = schema.and_then(|schema| OptionsSchema::parse(schema).ok());

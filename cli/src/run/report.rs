@@ -112,7 +112,7 @@ fn backend(
         plugin: live.and_then(|live| live.plugin.as_ref()).map(|plugin| PluginNow {
             name: plugin.name.clone(),
             version: plugin.version.clone(),
-            file: show_path(&plugin.file),
+            file: plugin.location.to_string().into(),
         }),
         isolation: live.map_or("thread", |live| live.isolation).into(),
         open: live.is_some_and(|live| live.open),

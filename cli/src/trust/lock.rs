@@ -129,7 +129,8 @@ fn files(config: &Config, refusals: &mut Vec<String>) -> Vec<(PathBuf, bool)> {
     let plugins = &config.plugins;
     for backend in &config.backends {
         match jackfield_loader::find(&backend.plugin, &plugins.path, &config.folder) {
-            Ok(file) => files.push((file, true)),
+            // What is built in is pinned with the program.
+            Ok(plugin) => files.extend(plugin.file().map(|file| (file.to_owned(), true))),
             Err(refusal) => refusals.push(format!("backend `{}`: {refusal}", backend.name)),
         }
     }

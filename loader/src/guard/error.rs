@@ -1,10 +1,9 @@
 //! The stages of a backend's life, and why a backend does not open or does not close cleanly.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
 
 use super::report::Failure;
-use crate::boundary::text;
+use crate::library::location::Location;
 
 /// A stage between a name in a configuration and a backend that was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,13 +113,13 @@ pub enum CloseFailure {
 
 /// A backend that could not be opened.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{}backend `{backend}` does not open: {failure}", file_prefix(file.as_deref()))]
+#[error("{}backend `{backend}` does not open: {failure}", prefix(plugin.as_ref()))]
 #[non_exhaustive]
 pub struct OpenError {
     /// The name of the backend.
     pub backend: String,
-    /// The plugin's file; `None` for a backend that is compiled in.
-    pub file: Option<PathBuf>,
+    /// Where the plugin is; `None` for a backend in code.
+    pub plugin: Option<Location>,
     /// Why.
     pub failure: OpenFailure,
 }
@@ -140,6 +139,6 @@ fn config_key(key: &str) -> String {
     if key.is_empty() { String::new() } else { format!(" `{key}`:") }
 }
 
-fn file_prefix(file: Option<&Path>) -> String {
-    file.map_or_else(String::new, |file| format!("{}: ", text::show(file)))
+fn prefix(plugin: Option<&Location>) -> String {
+    plugin.map_or_else(String::new, |plugin| format!("{plugin}: "))
 }

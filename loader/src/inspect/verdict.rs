@@ -53,6 +53,20 @@ pub(super) fn host(facts: &Facts<'_>, metadata: &Metadata) -> Result<(), Refusal
     Ok(())
 }
 
+/// The facts of a plugin with this metadata that is linked into this host.
+pub(super) fn facts_of_host(metadata: &[u8]) -> Facts<'_> {
+    Facts {
+        format: HOST_FORMAT,
+        os: HOST_OS,
+        arch: std::env::consts::ARCH.to_owned(),
+        bits: usize::BITS as u8,
+        endian: HOST_ENDIAN,
+        needed: Vec::new(),
+        exports_descriptor: true,
+        metadata: Some(metadata),
+    }
+}
+
 const HOST_FORMAT: Format = if cfg!(windows) {
     Format::Pe
 } else if cfg!(target_vendor = "apple") {
@@ -137,16 +151,7 @@ mod tests {
     }
 
     fn facts(arch: &str) -> Facts<'static> {
-        Facts {
-            format: HOST_FORMAT,
-            os: HOST_OS,
-            arch: arch.to_owned(),
-            bits: usize::BITS as u8,
-            endian: HOST_ENDIAN,
-            needed: Vec::new(),
-            exports_descriptor: true,
-            metadata: None,
-        }
+        Facts { arch: arch.to_owned(), ..facts_of_host(b"") }
     }
 
     #[test]

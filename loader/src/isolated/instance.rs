@@ -3,7 +3,6 @@
 use std::env;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, SystemTime};
@@ -23,6 +22,7 @@ use crate::guard::error::{CloseFailure, OpenFailure, Stage};
 use crate::guard::executor::{Entry, Executor, Work};
 use crate::guard::options::{BackendOptions, ProcessOptions};
 use crate::library::content::Content;
+use crate::library::location::Location;
 use crate::load::tables::{Abilities, Function};
 use crate::reexec::entry::Program;
 use crate::reexec::{Ended, Spawn};
@@ -45,49 +45,55 @@ struct ChildSpec {
     gave_up: AtomicBool,
 }
 
-/// The way into child processes for the plugin with these bytes, which was found at `path`.
+/// The way into child processes for the plugin with these bytes.
 ///
 /// # Errors
 /// [`OpenFailure::LeftAlone`].
 pub(crate) fn entry(
     content: Arc<Content>,
-    path: &Path,
+    plugin: &Location,
     process: &ProcessOptions,
     options: &BackendOptions,
 ) -> Result<Box<dyn Entry>, OpenFailure> {
-    let history = CrashHistory::new(process.crashes.clone(), path, options.circuit_backoff);
+    let history = CrashHistory::new(process.crashes.clone(), &plugin.code_file(), options.circuit_backoff);
     if let Some(refusal) = history.refusal(|| content.digest(), SystemTime::now()) {
         return Err(OpenFailure::LeftAlone(refusal));
     }
-    Ok(Box::new(spec(content, path, process, options, history, false)))
+    Ok(Box::new(spec(content, plugin, process, options, history, false)))
 }
 
 /// As [`entry`], for children that end before they load the plugin.
 pub(crate) fn rehearsal(
     content: Arc<Content>,
-    path: &Path,
+    plugin: &Location,
     process: &ProcessOptions,
     options: &BackendOptions,
 ) -> Box<dyn Entry> {
-    let history = CrashHistory::new(None, path, options.circuit_backoff);
-    Box::new(spec(content, path, process, options, history, true))
+    let history = CrashHistory::new(None, &plugin.code_file(), options.circuit_backoff);
+    Box::new(spec(content, plugin, process, options, history, true))
 }
 
 fn spec(
     content: Arc<Content>,
-    path: &Path,
+    plugin: &Location,
     process: &ProcessOptions,
     options: &BackendOptions,
     history: CrashHistory,
     rehearsal: bool,
 ) -> Arc<ChildSpec> {
+    let (program, built_in) = match plugin {
+        Location::File(_) => (process.program.clone(), None),
+        // No other program has it.
+        Location::BuiltIn(plugin) => (Program::Own, Some(plugin.name().to_owned())),
+    };
     Arc::new(ChildSpec {
-        program: process.program.clone(),
+        program,
         content,
         setup: Setup {
             build: BUILD.to_owned(),
             parent: 0,
-            path: path.to_owned(),
+            path: plugin.code_file(),
+            built_in,
             backend: options.name.clone(),
             tool_name: options.tool_name.clone(),
             tool_version: options.tool_version.clone(),

@@ -26,8 +26,10 @@ pub(super) struct Setup {
     pub(super) build: String,
     /// Process number of the host.
     pub(super) parent: u32,
-    /// The plugin's path, for messages and the sandbox.
+    /// The file with the plugin's code, for messages and the sandbox.
     pub(super) path: PathBuf,
+    /// The name of a plugin that is built in.
+    pub(super) built_in: Option<String>,
     pub(super) backend: String,
     pub(super) tool_name: String,
     pub(super) tool_version: String,

@@ -15,6 +15,7 @@ use std::{io, os::fd::OwnedFd};
 
 use sha2::Digest as _;
 
+use super::built_in::BuiltInPlugin;
 use super::error::{ImageError, LinkerError};
 #[cfg(target_os = "linux")]
 use super::memfd::Image;
@@ -44,32 +45,44 @@ impl fmt::Display for Digest {
     }
 }
 
-/// The bytes of a file that was found at `path`.
+/// The bytes of a file that was found at `path`, or the metadata of a plugin that is built in.
 pub(crate) struct Content {
-    image: Image,
+    bytes: Bytes,
     path: PathBuf,
     digest: OnceLock<Digest>,
 }
 
+enum Bytes {
+    File(Image),
+    BuiltIn(&'static [u8]),
+}
+
 impl Content {
-    fn new(image: Image, path: &Path) -> Self {
-        Self { image, path: path.to_owned(), digest: OnceLock::new() }
+    fn new(bytes: Bytes, path: &Path) -> Self {
+        Self { bytes, path: path.to_owned(), digest: OnceLock::new() }
+    }
+
+    pub(crate) fn built_in(plugin: BuiltInPlugin) -> Self {
+        Self::new(Bytes::BuiltIn(plugin.metadata()), Path::new(plugin.name()))
     }
 
     pub(crate) fn copy(file: &File, path: &Path, size: u64) -> Result<Self, ImageError> {
         let name = path.file_name().unwrap_or(OsStr::new("plugin"));
-        Ok(Self::new(Image::copy(file, name, size)?, path))
+        Ok(Self::new(Bytes::File(Image::copy(file, name, size)?), path))
     }
 
     /// Maps the descriptor that the parent has [shared](Self::share).
     #[cfg(target_os = "linux")]
     pub(crate) fn inherited(memfd: OwnedFd, path: &Path) -> io::Result<Self> {
-        Ok(Self::new(Image::map(memfd.into())?, path))
+        Ok(Self::new(Bytes::File(Image::map(memfd.into())?), path))
     }
 
     #[cfg(target_os = "linux")]
     pub(crate) fn share(&self) -> io::Result<OwnedFd> {
-        self.image.share()
+        match &self.bytes {
+            Bytes::File(image) => image.share(),
+            Bytes::BuiltIn(bytes) => Image::of(bytes)?.share(),
+        }
     }
 
     /// SHA-256 of the bytes, computed once.
@@ -78,7 +91,10 @@ impl Content {
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
-        self.image.bytes()
+        match &self.bytes {
+            Bytes::File(image) => image.bytes(),
+            Bytes::BuiltIn(bytes) => bytes,
+        }
     }
 
     /// Loads the bytes, which must outlive the library, into this process.
@@ -86,6 +102,9 @@ impl Content {
     /// # Errors
     /// The message of the dynamic linker, with the plugin's path in place of the copy's.
     pub(crate) fn load(&self) -> Result<Library, LinkerError> {
-        self.image.load(&self.path)
+        match &self.bytes {
+            Bytes::File(image) => image.load(&self.path),
+            Bytes::BuiltIn(_) => Err(LinkerError("it is built in, and is no library".to_owned())),
+        }
     }
 }

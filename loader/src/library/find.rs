@@ -1,11 +1,13 @@
-//! Finds the file of a plugin that a configuration names.
+//! Finds the plugin that a configuration names: a file, or else one that is built in.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 use std::{env, fs, io};
 
-use crate::boundary::text::{self, nearest};
+use super::built_in::BuiltInPlugin;
+use super::location::Location;
+use crate::boundary::text::{self, in_prose, nearest};
 
 /// Extensions of dynamic libraries, of any platform.
 const EXTENSIONS: [&str; 3] = ["so", "dylib", "dll"];
@@ -22,13 +24,15 @@ const FORMS: &[(&str, &str)] = &[("lib", "so"), ("", "so")];
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FindError {
-    /// No folder of the search path has the plugin.
-    #[error("no plugin {plugin:?}: searched {}{}", searched(.folders), did_you_mean(.nearest.as_deref()))]
+    /// No folder of the search path has the plugin, and it is not built in.
+    #[error("no plugin {plugin:?}: searched {}{}{}", searched(.folders), or_built_in(.built_in), did_you_mean(.nearest.as_deref()))]
     NotOnPath {
         /// The name.
         plugin: String,
         /// The folders that were searched, and the state of each.
         folders: Vec<(PathBuf, FolderState)>,
+        /// The names of the plugins that are built in.
+        built_in: Vec<&'static str>,
         /// The plugin with the most similar name, if one is similar.
         nearest: Option<String>,
     },
@@ -70,6 +74,10 @@ fn searched(folders: &[(PathBuf, FolderState)]) -> String {
     each.join(", ")
 }
 
+fn or_built_in(names: &[&str]) -> String {
+    if names.is_empty() { String::new() } else { format!("; built in: {}", in_prose(names)) }
+}
+
 fn did_you_mean(name: Option<&str>) -> String {
     match name {
         Some(name) => format!("; did you mean {name:?}?"),
@@ -77,8 +85,8 @@ fn did_you_mean(name: Option<&str>) -> String {
     }
 }
 
-/// Finds the file of `plugin`. See [`find`](crate::plugin::find).
-pub(crate) fn find(plugin: &str, search_path: &[PathBuf], base: &Path) -> Result<PathBuf, FindError> {
+/// Finds `plugin`. See [`find`](crate::plugin::find).
+pub(crate) fn find(plugin: &str, search_path: &[PathBuf], base: &Path) -> Result<Location, FindError> {
     if plugin.is_empty() {
         return Err(FindError::Empty);
     }
@@ -87,7 +95,7 @@ pub(crate) fn find(plugin: &str, search_path: &[PathBuf], base: &Path) -> Result
         return match fs::symlink_metadata(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(FindError::NoFile { path }),
             // The inspection reports any other error.
-            _ => Ok(path),
+            _ => Ok(path.into()),
         };
     }
 
@@ -98,14 +106,18 @@ pub(crate) fn find(plugin: &str, search_path: &[PathBuf], base: &Path) -> Result
             let path = folder.join(name);
             // A dangling link is found too, so that the inspection can report it.
             if fs::symlink_metadata(&path).is_ok() && !path.is_dir() {
-                return Ok(path);
+                return Ok(path.into());
             }
         }
     }
+    if let Some(plugin) = BuiltInPlugin::find(plugin) {
+        return Ok(Location::BuiltIn(plugin));
+    }
 
-    let most_similar = most_similar(plugin, &list(&search_path));
+    let built_in = BuiltInPlugin::names();
+    let most_similar = most_similar(plugin, &list(&search_path), &built_in);
     let folders = search_path.into_iter().map(|folder| (folder.clone(), state(&folder))).collect();
-    Err(FindError::NotOnPath { plugin: plugin.to_owned(), folders, nearest: most_similar })
+    Err(FindError::NotOnPath { plugin: plugin.to_owned(), folders, built_in, nearest: most_similar })
 }
 
 /// The libraries on `search_path`, sorted by name: for each name the file that `find` finds.
@@ -185,9 +197,9 @@ fn not_utf8(path: &Path) -> Option<(OsString, usize)> {
     Some((name.to_owned(), form))
 }
 
-fn most_similar(plugin: &str, files: &[PathBuf]) -> Option<String> {
-    let names = files.iter().filter_map(|path| name_of(path));
-    nearest(plugin, names.map(|(name, _)| name)).map(str::to_owned)
+fn most_similar(plugin: &str, files: &[PathBuf], built_in: &[&'static str]) -> Option<String> {
+    let names = files.iter().filter_map(|path| name_of(path)).map(|(name, _)| name);
+    nearest(plugin, names.chain(built_in.iter().copied())).map(str::to_owned)
 }
 
 fn state(folder: &Path) -> FolderState {
@@ -201,6 +213,11 @@ fn state(folder: &Path) -> FolderState {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+
+    /// The file that is found.
+    fn find(plugin: &str, search_path: &[PathBuf], base: &Path) -> Result<PathBuf, FindError> {
+        super::find(plugin, search_path, base).map(|found| found.file().expect("a file").to_owned())
+    }
 
     fn folder(files: &[&str]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().expect("a folder");

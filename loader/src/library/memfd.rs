@@ -16,6 +16,7 @@ use rustix::io::Errno;
 
 use super::error::{ImageError, LinkerError, SIZE_LIMIT};
 use crate::files::size_limit::size_limit;
+use crate::files::write::write_all;
 
 /// Number of attempts to seal, and the pause.
 const SEALINGS: u32 = 100;
@@ -49,6 +50,14 @@ impl Image {
         io::copy(&mut file.take(writable.min(SIZE_LIMIT + 1)), &mut memfd).map_err(ImageError::io("read"))?;
         seal(&memfd).map_err(|e| ImageError::io("seal a memfd")(e.into()))?;
         Self::map(memfd).map_err(ImageError::io("map a memfd"))
+    }
+
+    /// These bytes.
+    pub(super) fn of(bytes: &[u8]) -> io::Result<Self> {
+        let memfd = memfd(OsStr::new("plugin"))?;
+        write_all(&memfd, bytes)?;
+        seal(&memfd)?;
+        Self::map(memfd)
     }
 
     pub(super) fn map(memfd: File) -> io::Result<Self> {

@@ -2,6 +2,8 @@
 
 use std::{ffi::c_void, path::PathBuf, time::Duration};
 
+use jackfield_plugin_api::abi::Descriptor;
+
 use crate::boundary::text::{self, ForeignText};
 use crate::inspect::facts::SYMBOL;
 use crate::library::content::{Content, Library};
@@ -100,16 +102,16 @@ pub enum LoadError {
     },
 }
 
-/// A loaded library. It stays loaded until the process ends.
+/// A loaded library, which stays loaded until the process ends, or a plugin that is built in.
 pub(crate) struct Opened {
-    /// Never dropped, because that would unload the library.
-    _library: Library,
+    /// Never dropped, because that would unload the library. `None` for what is built in.
+    _library: Option<Library>,
     /// The address of the descriptor, if the symbol exists. It is looked up at once: later, another library's
     /// constructors may hold the dynamic loader's lock.
     pub(crate) descriptor: Option<*const c_void>,
 }
 
-// SAFETY: the library is never unloaded, so that the address is valid for every thread.
+// SAFETY: the library is never unloaded, nor is this program, so that the address is valid for every thread.
 unsafe impl Send for Opened {}
 // SAFETY: as above.
 unsafe impl Sync for Opened {}
@@ -119,7 +121,14 @@ pub(crate) fn open(content: &Content, needed: &[ForeignText]) -> Result<Opened, 
     // SAFETY: the symbol is only used as an address.
     let symbol = unsafe { library.get::<*const c_void>(SYMBOL.as_bytes()) };
     let descriptor = symbol.ok().map(|symbol| symbol.as_raw_ptr().cast_const());
-    Ok(Opened { _library: library, descriptor })
+    Ok(Opened { _library: Some(library), descriptor })
+}
+
+impl Opened {
+    /// A plugin of this program, with this descriptor.
+    pub(crate) fn built_in(descriptor: *const Descriptor) -> Self {
+        Self { _library: None, descriptor: Some(descriptor.cast()) }
+    }
 }
 
 /// Recognizes messages of glibc, musl and macOS.

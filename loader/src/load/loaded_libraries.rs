@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use jackfield_plugin_api::abi::Descriptor;
+
 use super::check::{self, CheckError, Checked};
 use super::dlopen::{self, LoadError, Opened};
 use crate::boundary::process::{deadline, lock, process_id, thread};
@@ -22,7 +24,7 @@ pub(crate) const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
 static LIMIT: AtomicUsize = AtomicUsize::new(DEFAULT_IMAGE_LIMIT);
 static IMAGES: Mutex<Vec<&'static Loaded>> = Mutex::new(Vec::new());
 
-/// A library that stays loaded, and the bytes that it was loaded from.
+/// A library that stays loaded, and the bytes that it was loaded from; or a plugin that is built in, and its metadata.
 pub(crate) struct Loaded {
     pub(crate) content: Arc<Content>,
     library: Opened,
@@ -53,8 +55,25 @@ pub fn image_limit() -> usize {
 }
 
 fn known(content: &Content) -> Option<&'static Loaded> {
+    find(&lock(&IMAGES), content)
+}
+
+fn find(all: &[&'static Loaded], content: &Content) -> Option<&'static Loaded> {
     // The comparison of unequal lengths is cheap.
-    lock(&IMAGES).iter().find(|loaded| loaded.content.bytes() == content.bytes()).copied()
+    all.iter().find(|loaded| loaded.content.bytes() == content.bytes()).copied()
+}
+
+/// The plugins of this program that were used. They are no libraries, so they are not counted.
+static BUILT_IN: Mutex<Vec<&'static Loaded>> = Mutex::new(Vec::new());
+
+/// The plugin of this program with this metadata and descriptor.
+pub(crate) fn built_in(content: &Arc<Content>, descriptor: *const Descriptor) -> &'static Loaded {
+    let mut all = lock(&BUILT_IN);
+    find(&all, content).unwrap_or_else(|| {
+        let loaded = Loaded::leak(content, Opened::built_in(descriptor));
+        all.push(loaded);
+        loaded
+    })
 }
 
 /// Loads the library with these bytes, unless it is loaded. Waits for its static constructors, and for those
@@ -100,9 +119,7 @@ pub(crate) fn load_here(
     if loaded_images() >= limit {
         return Err(LoadError::TooManyImages { limit });
     }
-    let library = dlopen::open(content, needed)?;
-    let content = Arc::clone(content);
-    let loaded: &'static Loaded = Box::leak(Box::new(Loaded { content, library, checked: OnceLock::new() }));
+    let loaded = Loaded::leak(content, dlopen::open(content, needed)?);
     lock(&IMAGES).push(loaded);
     Ok(loaded)
 }
@@ -166,6 +183,10 @@ impl Drop for LoadLock {
 }
 
 impl Loaded {
+    fn leak(content: &Arc<Content>, library: Opened) -> &'static Self {
+        Box::leak(Box::new(Self { content: Arc::clone(content), library, checked: OnceLock::new() }))
+    }
+
     /// Checks the descriptor once: the same bytes have the same metadata.
     pub(crate) fn check(&'static self, inspection: &Inspection) -> Result<&'static Checked, CheckError> {
         self.checked.get_or_init(|| check::check(&self.library, inspection)).as_ref().map_err(Clone::clone)

@@ -58,7 +58,7 @@ use std::time::SystemTime;
 use jackfield_http_client::{
     Answer, Connection, DeletionBy, Entries, HttpBackend, Limits, Platform, Request, json_object,
 };
-use jackfield_plugin_api::{Batch, Error, Outcome, export};
+use jackfield_plugin_api::{Batch, Error, Outcome, plugin};
 
 use crate::{
     config::{Config, OldEvents},
@@ -126,7 +126,7 @@ fn is_of_datadog(body: &[u8], complete: bool) -> bool {
     body.trim_ascii_start().first().is_none_or(|first| *first == b'{')
 }
 
-export! {
+plugin! {
     backend: HttpBackend<Intake>,
     name: "datadog",
     vendor: "Jackfield",

@@ -27,7 +27,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use jackfield_plugin_api::{Backend, Batch, Call, Diagnoses, Error, Host, Outcome, Outcomes, Probe, export};
+use jackfield_plugin_api::{Backend, Batch, Call, Diagnoses, Error, Host, Outcome, Outcomes, Probe, plugin};
 
 use crate::{
     append::{Appender, Options},
@@ -146,7 +146,7 @@ impl Diagnoses for FileBackend {
     }
 }
 
-export! {
+plugin! {
     backend: FileBackend,
     name: "file",
     vendor: "Jackfield",

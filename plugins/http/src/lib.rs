@@ -16,7 +16,7 @@ mod config;
 use jackfield_http_client::{
     Connection, DeletionBy, Entries, Entry, HttpBackend, Limits, Platform, Request, json_array,
 };
-use jackfield_plugin_api::{Batch, Error, export};
+use jackfield_plugin_api::{Batch, Error, plugin};
 
 use crate::config::{Config, Format};
 
@@ -86,7 +86,7 @@ impl Platform for Server {
     }
 }
 
-export! {
+plugin! {
     backend: HttpBackend<Server>,
     name: "http",
     vendor: "Jackfield",

@@ -56,7 +56,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use jackfield_http_client::{
     Answer, Connection, DeletionBy, Entries, Entry, HttpBackend, Limits, Platform, Request,
 };
-use jackfield_plugin_api::{Batch, Error, Outcome, export};
+use jackfield_plugin_api::{Batch, Error, Outcome, plugin};
 
 use crate::{
     config::{Config, Settings},
@@ -116,7 +116,7 @@ impl Platform for Collector {
     }
 }
 
-export! {
+plugin! {
     backend: HttpBackend<Collector>,
     name: "otlp",
     vendor: "Jackfield",

@@ -62,7 +62,7 @@ mod event;
 use jackfield_http_client::{
     Answer, Connection, DeletionBy, Entries, Entry, HttpBackend, Limits, Platform, Request, json_array,
 };
-use jackfield_plugin_api::{Batch, Error, Outcome, export};
+use jackfield_plugin_api::{Batch, Error, Outcome, plugin};
 
 use crate::config::Config;
 
@@ -114,7 +114,7 @@ impl Platform for Capture {
     }
 }
 
-export! {
+plugin! {
     backend: HttpBackend<Capture>,
     name: "posthog",
     vendor: "Jackfield",

@@ -48,7 +48,7 @@ use std::{
 
 use jackfield_plugin_api::{
     Backend, Batch, Call, DeletesData, Deletion, DeletionRequest, Diagnoses, Error, Host, Outcome, Outcomes,
-    Probe, export,
+    Probe, plugin,
 };
 use tokio::{
     runtime::{Builder, Handle, Runtime},
@@ -265,7 +265,7 @@ impl Diagnoses for RabbitMq {
     }
 }
 
-export! {
+plugin! {
     backend: RabbitMq,
     name: "rabbitmq",
     vendor: "Jackfield",

@@ -11,7 +11,7 @@ mod pretty;
 
 use std::sync::{Mutex, PoisonError};
 
-use jackfield_plugin_api::{Backend, Batch, Call, Diagnoses, Error, Host, Outcomes, Probe, export};
+use jackfield_plugin_api::{Backend, Batch, Call, Diagnoses, Error, Host, Outcomes, Probe, plugin};
 
 use crate::output::Output;
 
@@ -98,7 +98,7 @@ impl Diagnoses for Stdout {
     }
 }
 
-export! {
+plugin! {
     backend: Stdout,
     name: "stdout",
     vendor: "Jackfield",

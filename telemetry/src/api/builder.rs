@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use jackfield_loader::{Backend, BackendOptions, plugin_api::Backend as PluginBackend};
+use jackfield_loader::plugin_api::Backend as PluginBackend;
 
 use crate::api::telemetry::Telemetry;
 use crate::config::model::{BackendConfig, Config, PluginsConfig};
@@ -17,7 +17,6 @@ use crate::identity::deletion::{DeletionRequestor, Requestor};
 use crate::instance::context::Context;
 use crate::instance::for_tests::ForTests;
 use crate::instance::settings::{Deliver, Settings, StaticBackend};
-use crate::process::GuardedBackend;
 use crate::spool::disk::Disk;
 use crate::spool::fs::Fs;
 use crate::spool::store::Limits;
@@ -278,20 +277,15 @@ impl Builder {
         self
     }
 
-    /// Adds a backend that is compiled into the tool. `make` makes the value that gets the batches, and is called again
-    /// after a panic. The guard protects the tool from this backend as from a plugin. For tests, and for tools without
-    /// plugins.
+    /// Adds a backend in the tool's code. `make` makes the value that gets the batches, and is called again
+    /// after a panic. The guard protects the tool from this backend as from a plugin. A detached child has it only if
+    /// [`BuiltIn::backend`](crate::BuiltIn::backend) names it, too. For tests, and for tools without plugins.
     pub fn backend<B: PluginBackend>(
         mut self,
         name: impl Into<String>,
         make: impl Fn() -> B + Send + Sync + 'static,
     ) -> Self {
-        let make = Arc::new(make);
-        let open = move |options: &BackendOptions| {
-            let make = Arc::clone(&make);
-            Backend::open_with(options, move || GuardedBackend::make(&*make))
-        };
-        self.settings.statics.push(StaticBackend { name: name.into(), open: Arc::new(open) });
+        self.settings.statics.push(StaticBackend::new(name, make));
         self
     }
 

@@ -5,6 +5,7 @@ pub(crate) mod builder;
 pub(crate) mod command_scope;
 pub(crate) mod forwarder;
 pub(crate) mod global;
+pub(crate) mod init;
 pub(crate) mod reload;
 pub(crate) mod telemetry;
 #[cfg(feature = "tracing-layer")]

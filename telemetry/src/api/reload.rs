@@ -1,8 +1,6 @@
 //! Reloading by a call, and the backends of this process.
 
-use std::path::PathBuf;
-
-use jackfield_loader::{ForeignText, Isolation, Stats};
+use jackfield_loader::{ForeignText, Isolation, Location, Stats};
 
 use crate::api::telemetry::Telemetry;
 use crate::delivery::backends::BackendView;
@@ -38,8 +36,8 @@ pub struct LivePlugin {
     pub name: ForeignText,
     /// The version in its metadata.
     pub version: ForeignText,
-    /// The file that it was loaded from.
-    pub file: PathBuf,
+    /// Where it was loaded from.
+    pub location: Location,
 }
 
 impl Telemetry {
@@ -86,7 +84,7 @@ impl Telemetry {
                 plugin: image.map(|image| LivePlugin {
                     name: image.name.clone(),
                     version: image.version.clone(),
-                    file: image.file.clone(),
+                    location: image.location.clone(),
                 }),
                 open: open.is_some(),
                 isolation: if is_thread { "thread" } else { "process" },

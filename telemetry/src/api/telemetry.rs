@@ -261,37 +261,6 @@ impl Drop for Handle {
     }
 }
 
-/// Makes this executable usable as a child process of its own telemetry. Call it on the first line of `main`.
-///
-/// A backend with `isolation = "process"` runs in such a child. Another child delivers the events of a tool that has ended.
-/// In a child this function does the job and never returns; elsewhere it returns at once. Call it before the tool starts a
-/// thread or opens a file: a child closes every descriptor that it did not inherit on purpose.
-///
-/// In debug builds, a line on standard error says at the end of `main` that a telemetry with events was not
-/// [closed](Telemetry::close).
-///
-/// ```
-/// jackfield::init();
-/// // The tool follows, beginning with its arguments.
-/// ```
-pub fn init() {
-    jackfield_loader::init(&JOBS);
-    if cfg!(debug_assertions) {
-        unclosed::look_at_the_end();
-    }
-}
-
-/// [`init`] for a program with further jobs for child processes.
-#[doc(hidden)]
-pub fn init_with(own: &[jackfield_loader::Job]) {
-    jackfield_loader::init(&[&JOBS, own].concat());
-}
-
-#[cfg(unix)]
-const JOBS: [jackfield_loader::Job; 1] = [crate::detached::child::JOB];
-#[cfg(not(unix))]
-const JOBS: [jackfield_loader::Job; 0] = [];
-
 /// The content of a [`Telemetry`](crate::Telemetry).
 pub(crate) struct TelemetryCore {
     pub(crate) context: Arc<Context>,

@@ -149,7 +149,8 @@ pub fn accepted_plugin_name(file: &Path, own: Option<&str>, search_path: &[PathB
     let stem = file.file_stem().and_then(|stem| stem.to_str());
     let names = [own, stem.and_then(|stem| stem.strip_prefix("lib")), stem];
     let leads_here = |name: &&str| {
-        jackfield_loader::find(name, search_path, Path::new("/")).is_ok_and(|found| found == file)
+        jackfield_loader::find(name, search_path, Path::new("/"))
+            .is_ok_and(|found| found.file() == Some(file))
     };
     let name = names.into_iter().flatten().find(leads_here);
     name.map_or_else(|| file.to_string_lossy().into_owned(), str::to_owned)

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use jackfield_loader::{Backend, BackendOptions, Batch, Isolation, plugin_api::Deletion};
+use jackfield_loader::{Backend, BackendOptions, Batch, Isolation, Location, plugin_api::Deletion};
 use sha2::{Digest as _, Sha256};
 
 use crate::config::model::{BackendConfig, LONGEST_PAUSE, PluginsConfig};
@@ -112,6 +112,21 @@ impl ConfiguredBackend {
         }
     }
 
+    /// Where the plugin is now; `None` for a backend in code.
+    pub(crate) fn find(&self) -> Option<Result<Location, OpenError>> {
+        self.source.plugin().map(PluginSource::find)
+    }
+
+    /// Whether the plugin is the one that is built in.
+    pub(crate) fn is_built_in(&self) -> bool {
+        matches!(self.find(), Some(Ok(Location::BuiltIn(_))))
+    }
+
+    /// Why the plugin can't be found, for messages to people; `None` when it is there, and for a backend in code.
+    pub(crate) fn missing(&self) -> Option<OpenError> {
+        Some(self.explained(self.find()?.err()?))
+    }
+
     /// The error in more words, for messages to people.
     pub(crate) fn explained(&self, error: OpenError) -> OpenError {
         match self.source.plugin() {
@@ -172,9 +187,10 @@ impl ConfiguredBackend {
         let Source::Plugin { config, plugins, folder } = &self.source else { return String::new() };
         let stamp = match self.opened().and_then(|open| open.image.as_ref()?.stamp) {
             Some(stamp) => Some(stamp),
+            // A plugin that is built in changes with the tool.
             None => jackfield_loader::find(&config.plugin, &plugins.path, folder)
                 .ok()
-                .and_then(|file| Stamp::of_file(&file)),
+                .and_then(|location| Stamp::of_file(&location.code_file())),
         };
         let file = stamp.map(|stamp| stamp.mark()).unwrap_or_default();
         let digest =

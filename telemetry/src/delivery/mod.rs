@@ -16,6 +16,7 @@ pub(crate) mod direct;
 pub(crate) mod flushes;
 pub(crate) mod in_flight_lock;
 pub(crate) mod memory_backend;
+pub(crate) mod missing_plugins;
 pub(crate) mod open_backend;
 pub(crate) mod outage;
 pub(crate) mod pass;

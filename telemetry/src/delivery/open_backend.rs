@@ -2,7 +2,7 @@
 //!
 //! | stage | what it does | who refuses |
 //! | --- | --- | --- |
-//! | find | finds the plugin's file along the search path | no folder has the file |
+//! | find | finds the plugin along the search path, whose last place is what is built in | no place has it |
 //! | read | reads the file and its metadata | the file is no plugin for this host |
 //! | verify | judges the bytes that were read by the trust policy | the policy |
 //! | options | compares the options with the schema in the file | the schema |
@@ -12,14 +12,14 @@
 //! The plugin's code does not run before `load`.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use jackfield_loader::{
-    Backend, BackendOptions, Candidate, Digest, Error, Failure, ForeignText, Isolation, LoadError, Metadata,
-    OpenFailure, Plugin, Policy, Stage, Verified, VerifyError, plugin_api::abi,
+    Backend, BackendOptions, Candidate, Digest, Error, Failure, ForeignText, Isolation, LoadError, Location,
+    Metadata, OpenFailure, Plugin, Policy, Stage, Verified, VerifyError, plugin_api::abi,
 };
 use serde_json::Value;
 
@@ -138,10 +138,10 @@ pub(crate) struct PluginSource<'a> {
     pub(crate) folder: &'a Path,
 }
 
-/// A plugin's file that was inspected. Its code has not run.
+/// A plugin that was inspected: its file, or its metadata if it is built in. Its code has not run.
 pub(crate) struct PluginFile {
-    path: PathBuf,
-    /// The stamp of the file before it was read.
+    location: Location,
+    /// The stamp of the file before it was read; `None` for a plugin that is built in.
     stamp: Option<Stamp>,
     pub(super) candidate: Candidate,
 }
@@ -164,8 +164,8 @@ pub(crate) struct Loaded {
     /// Name and version in the metadata of the library.
     pub(crate) name: ForeignText,
     pub(crate) version: ForeignText,
-    pub(crate) file: PathBuf,
-    /// The stamp of the file before it was read.
+    pub(crate) location: Location,
+    /// The stamp of the file before it was read; `None` for a plugin that is built in.
     pub(crate) stamp: Option<Stamp>,
     /// SHA-256 of the bytes.
     pub(crate) digest: Digest,
@@ -213,8 +213,8 @@ impl Loaded {
 }
 
 impl PluginSource<'_> {
-    /// The path of the plugin's file.
-    pub(crate) fn find(self) -> Result<PathBuf, OpenError> {
+    /// Where the plugin is.
+    pub(crate) fn find(self) -> Result<Location, OpenError> {
         let Self { config, plugins, folder } = self;
         jackfield_loader::find(&config.plugin, &plugins.path, folder).map_err(|error| self.refused(&error))
     }
@@ -232,16 +232,16 @@ impl PluginSource<'_> {
         }
     }
 
-    /// Finds and reads the plugin's file.
+    /// Finds and reads the plugin.
     pub(crate) fn read(self) -> Result<PluginFile, OpenError> {
         self.read_from(self.find()?)
     }
 
-    /// Reads the plugin's file at `path`.
-    pub(crate) fn read_from(self, path: PathBuf) -> Result<PluginFile, OpenError> {
-        let stamp = Stamp::of_file(&path);
-        let candidate = Candidate::open(&path).map_err(|error| self.refused(&error))?;
-        Ok(PluginFile { path, stamp, candidate })
+    /// Reads the plugin at `location`.
+    pub(crate) fn read_from(self, location: Location) -> Result<PluginFile, OpenError> {
+        let stamp = location.file().and_then(Stamp::of_file);
+        let candidate = Candidate::open(&location).map_err(|error| self.refused(&error))?;
+        Ok(PluginFile { location, stamp, candidate })
     }
 
     /// Judges the file by the trust policy.
@@ -275,7 +275,7 @@ impl PluginSource<'_> {
         options: &BackendOptions,
         limit: Duration,
     ) -> Result<(Backend, Loaded), OpenError> {
-        let PluginFile { path, stamp, candidate } = file;
+        let PluginFile { location, stamp, candidate } = file;
         let deadline = Instant::now().checked_add(limit);
         let within = || {
             let left = deadline.map_or(limit, left);
@@ -290,7 +290,7 @@ impl PluginSource<'_> {
             Library::Apart(Arc::new(verified))
         };
         let inputs = Vec::new();
-        let mut image = Loaded { library, name, version, file: path, stamp, digest, inputs };
+        let mut image = Loaded { library, name, version, location, stamp, digest, inputs };
         image.inputs = self.inputs(image.schema());
         Ok((self.open_library(&image, &within())?, image))
     }

@@ -18,14 +18,14 @@ use crate::delivery::backend_state::States;
 use crate::delivery::in_flight_lock::InFlightLock;
 use crate::delivery::pass::SpoolDelivery;
 use crate::delivery::pass_context::{ConsentCheck, DeliveryConfig};
-use crate::detached::job::DeliveryJob;
+use crate::detached::job::{DeliveryJob, JobBackend};
 use crate::detached::lock::Mark;
 use crate::detached::{holder, job, lock};
 use crate::event::defaults::EventDefaults;
 use crate::files;
 use crate::files::CRASHES;
 use crate::identity::machine_id::MachineIdFile;
-use crate::instance::select_backends;
+use crate::instance::{code_backends, select_backends};
 use crate::process::{ReentrancyGuard, left};
 use crate::spool::disk::Disk;
 use crate::spool::fs::Fs;
@@ -103,7 +103,14 @@ impl Delivery {
             .backends
             .into_iter()
             .map(|backend| {
-                let mut target = select_backends::target(&job.tool, &job.version, backend.take()?);
+                let mut target = match backend {
+                    JobBackend::Plugin(plugin) => {
+                        select_backends::target(&job.tool, &job.version, plugin.take()?)
+                    }
+                    JobBackend::InCode(name) => {
+                        select_backends::in_code(&job.tool, &job.version, &code_backends::find(&name)?)
+                    }
+                };
                 target.remember_crashes(data.join(CRASHES));
                 Some(target)
             })

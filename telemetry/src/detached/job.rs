@@ -43,12 +43,20 @@ pub(super) struct DeliveryJob {
     pub(super) variables: Vec<(String, String)>,
     #[serde(with = "LimitsFields")]
     pub(super) limits: Limits,
-    pub(super) backends: Vec<Handed>,
+    pub(super) backends: Vec<JobBackend>,
     /// Stamps of the plugins' files. They are a part of the mark, so that a replaced plugin leads to another child.
     pub(super) fingerprints: Vec<String>,
     pub(super) lifetime: Duration,
     /// Whether a path in a plugin's configuration may start at the working folder.
     pub(super) stays_in_folder: bool,
+}
+
+/// A backend of the child.
+#[derive(Serialize, Deserialize)]
+pub(super) enum JobBackend {
+    Plugin(Box<Handed>),
+    /// The name of a backend in code, by which `init_with` names it.
+    InCode(String),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -91,7 +99,7 @@ impl DeliveryJob {
     /// The job for a child of this tool.
     ///
     /// # Errors
-    /// When a path can't be made absolute, or a backend is compiled into the tool.
+    /// When a path can't be made absolute.
     pub(super) fn new(
         context: &Context,
         data: &Path,
@@ -104,11 +112,17 @@ impl DeliveryJob {
         let mut stays_in_folder = false;
         let mut backends = Vec::new();
         for target in targets {
-            let Source::Plugin { config, plugins, folder } = &target.source else {
-                return Err(io::Error::other("a backend is compiled into the tool"));
-            };
-            stays_in_folder |= may_name_a_relative_path(&config.config);
-            backends.push(Handed::new(config, plugins, folder)?);
+            backends.push(match &target.source {
+                Source::Plugin { config, plugins, folder } => {
+                    stays_in_folder |= may_name_a_relative_path(&config.config);
+                    JobBackend::Plugin(Box::new(Handed::new(config, plugins, folder)?))
+                }
+                Source::Static(_) => {
+                    // It may use any path.
+                    stays_in_folder = true;
+                    JobBackend::InCode(target.name.clone())
+                }
+            });
         }
         let file = consent.file.as_ref().map(absolute).transpose()?;
         Ok(Self {

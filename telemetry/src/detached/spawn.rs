@@ -13,6 +13,8 @@ use crate::consent::consent::Collection;
 #[cfg(unix)]
 use crate::delivery::backend_state::due;
 use crate::delivery::configured_backend::{ConfiguredBackend, Source};
+#[cfg(unix)]
+use crate::delivery::missing_plugins::leave_out_missing;
 use crate::delivery::progress::PassResult;
 #[cfg(unix)]
 use crate::detached::child::JOB;
@@ -20,12 +22,16 @@ use crate::detached::child::JOB;
 use crate::detached::job::{DeliveryJob, hand_over, mark};
 #[cfg(unix)]
 use crate::detached::lock::{self, LockAttempt};
+use crate::instance::code_backends;
 use crate::instance::context::Context;
 use crate::instance::settings::Settings;
 
 /// Why no child can deliver for this tool and these backends, in a few words.
 pub(crate) fn obstacle(settings: &Settings, targets: &[ConfiguredBackend]) -> Option<&'static str> {
-    decide(settings, program(targets).is_available(), std::process::id(), cfg!(unix))
+    let unnamed = targets.iter().any(|target| {
+        matches!(target.source, Source::Static(_)) && code_backends::find(&target.name).is_none()
+    });
+    decide(settings, program(targets).is_available(), std::process::id(), cfg!(unix), unnamed)
 }
 
 /// The executable of the child: the tool's own, or else the helper that the configuration names.
@@ -40,13 +46,19 @@ fn program(targets: &[ConfiguredBackend]) -> Program {
     }
 }
 
-fn decide(settings: &Settings, available: bool, process: u32, unix: bool) -> Option<&'static str> {
+fn decide(
+    settings: &Settings,
+    available: bool,
+    process: u32,
+    unix: bool,
+    unnamed: bool,
+) -> Option<&'static str> {
     let obstacles = [
         (!unix, "not on this platform"),
         (!available, "add `jackfield::init();` as the first line of `main`, or name a `helper` in [plugins]"),
         // When process number 1 ends, the system ends every other process of its namespace.
         (process == 1, "this process is number 1 of its container"),
-        (!settings.statics.is_empty(), "a backend is compiled into the tool"),
+        (unnamed, "`jackfield::init_with` does not name a backend that is in the tool's code"),
         (!settings.on_disk, "the spool is on a file system of the tool's own"),
     ];
     obstacles.into_iter().find_map(|(applies, why)| applies.then_some(why))
@@ -85,6 +97,10 @@ pub(crate) fn spawn_child(context: &Context, lifetime: Duration) -> Option<PassR
     }
     if !spool.has_waiting(&due) {
         return Some(PassResult { emptied: true, ..nothing });
+    }
+    let there = leave_out_missing(&selected.targets, due, &states, spool.now_ms());
+    if there.is_empty() || !spool.has_waiting(&there) {
+        return Some(nothing);
     }
     let start = || -> io::Result<()> {
         let job = DeliveryJob::new(context, data, local, collection, &selected.targets, lifetime)?;

@@ -25,7 +25,7 @@ use crate::config::source_file::ConfigFile;
 use crate::consent::consent::Collection;
 use crate::delivery::configured_backend::{ConfiguredBackend, Source};
 use crate::error::Error;
-use crate::instance::settings::Settings;
+use crate::instance::settings::{Settings, StaticBackend};
 
 /// The name of the local log in the tool's data folder.
 pub(crate) const LOCAL_LOG: &str = "events.jsonl";
@@ -153,10 +153,8 @@ fn custom(settings: &Settings) -> Result<Option<(Vec<ConfiguredBackend>, Selecti
     }
     let mut targets = settings.config.clone().map(|config| configured(settings, config)).unwrap_or_default();
     targets.extend(settings.platforms.iter().map(|backend| shipped(settings, backend.clone())));
-    targets.extend(settings.statics.iter().map(|backend| {
-        let options = BackendOptions::new(&*backend.name).tool(&*settings.tool, &*settings.version);
-        ConfiguredBackend::new(Source::Static(backend.open.clone()), options)
-    }));
+    let in_code = |backend: &StaticBackend| in_code(&settings.tool, &settings.version, backend);
+    targets.extend(settings.statics.iter().map(in_code));
     Ok((!targets.is_empty()).then_some((targets, SelectionReason::Code)))
 }
 
@@ -216,6 +214,12 @@ fn configured(settings: &Settings, config: Config) -> Vec<ConfiguredBackend> {
     let Config { plugins, backends, folder, .. } = config;
     let plugin = |backend| (backend, plugins.clone(), folder.clone());
     backends.into_iter().map(|backend| target(&settings.tool, &settings.version, plugin(backend))).collect()
+}
+
+/// A backend in code, for this tool.
+pub(crate) fn in_code(tool: &str, version: &str, backend: &StaticBackend) -> ConfiguredBackend {
+    let options = BackendOptions::new(&*backend.name).tool(tool, version);
+    ConfiguredBackend::new(Source::Static(backend.open.clone()), options)
 }
 
 /// A plugin: its configuration, the settings for plugins, and the folder where relative paths start.

@@ -1,6 +1,8 @@
 //! The decisions of a tool's author.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use jackfield_loader::{Backend, BackendOptions, plugin_api::Backend as PluginBackend};
 
 use crate::config::model::{BackendConfig, Config, PluginsConfig};
 use crate::delivery::configured_backend::OpenStatic;
@@ -9,6 +11,7 @@ use crate::event::author_rules::AuthorRules;
 use crate::event::value::Value;
 use crate::identity::deletion::Requestor;
 use crate::instance::for_tests::ForTests;
+use crate::process::GuardedBackend;
 use crate::spool::store::Limits;
 
 /// When events leave the spool.
@@ -20,8 +23,8 @@ pub enum Deliver {
     /// when no event waits, without consent, or while every circuit is open.
     ///
     /// The child is the tool's own executable, whose `main` has to begin with [`init`](crate::init). When no child can
-    /// be started, this is [`AtExit`](Self::AtExit): also for backends that are [compiled in](crate::Builder::backend),
-    /// on a [file system](crate::Builder::file_system) of the tool's own, and when the tool is process number 1 of a
+    /// be started, this is [`AtExit`](Self::AtExit): also for a [backend in code](crate::Builder::backend) that
+    /// [`init_with`](crate::init_with) does not name, on a [file system](crate::Builder::file_system) of the tool's own, and when the tool is process number 1 of a
     /// container, which ends with it.
     ///
     /// In a tool that goes on after [`Telemetry::close`](crate::Telemetry::close), a thread waits for the child. A tool
@@ -91,11 +94,26 @@ impl Default for Deliver {
     }
 }
 
-/// A backend that is compiled into the tool.
+/// A backend in the tool's code.
 #[derive(Clone)]
 pub(crate) struct StaticBackend {
     pub(crate) name: String,
     pub(crate) open: OpenStatic,
+}
+
+impl StaticBackend {
+    /// A backend of the values that `make` makes.
+    pub(crate) fn new<B: PluginBackend>(
+        name: impl Into<String>,
+        make: impl Fn() -> B + Send + Sync + 'static,
+    ) -> Self {
+        let make = Arc::new(make);
+        let open = move |options: &BackendOptions| {
+            let make = Arc::clone(&make);
+            Backend::open_with(options, move || GuardedBackend::make(&*make))
+        };
+        Self { name: name.into(), open: Arc::new(open) }
+    }
 }
 
 impl fmt::Debug for StaticBackend {

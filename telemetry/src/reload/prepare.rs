@@ -1,13 +1,12 @@
 //! Opens the changed backends of a reload beside the old ones. `reload.rs` decides what happens then to each backend.
 
 use std::{
-    path::Path,
     sync::{Arc, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
-use jackfield_loader::{Candidate, Trust, image_limit, loaded_images, plugin_api::Probe, show_path};
+use jackfield_loader::{Candidate, Location, Trust, image_limit, loaded_images, plugin_api::Probe};
 
 use crate::delivery::configured_backend::{ConfiguredBackend, Open, Source};
 use crate::delivery::open_backend::{Loaded, OpenError, PluginSource};
@@ -166,14 +165,17 @@ fn is_untouched(target: &ConfiguredBackend, old: Option<&Open>) -> bool {
     let Source::Plugin { config, plugins, folder } = &target.source else { return true };
     // A closed backend reads the file when it opens.
     let Some(old) = old.and_then(|old| old.image.as_ref()) else { return true };
-    let file = jackfield_loader::find(&config.plugin, &plugins.path, folder);
-    file.is_ok_and(|file| is_image_of(old, &file)) && old.has_same_inputs()
+    let found = jackfield_loader::find(&config.plugin, &plugins.path, folder);
+    found.is_ok_and(|location| is_image_of(old, &location)) && old.has_same_inputs()
 }
 
-/// Whether the file certainly holds the library that was loaded from it.
-fn is_image_of(image: &Loaded, file: &Path) -> bool {
-    let stamps = || Stamp::of_file(file).zip(image.stamp.as_ref());
-    file == image.file && stamps().is_some_and(|(stamp, earlier)| stamp.is_still(earlier))
+/// Whether the plugin there is certainly the one that was loaded from there. What is built in never changes.
+fn is_image_of(image: &Loaded, location: &Location) -> bool {
+    let is_same = |file| {
+        let stamps = Stamp::of_file(file).zip(image.stamp.as_ref());
+        stamps.is_some_and(|(stamp, earlier)| stamp.is_still(earlier))
+    };
+    *location == image.location && location.file().is_none_or(is_same)
 }
 
 /// Whether a library that was loaded for one backend may be used by the other.
@@ -193,21 +195,20 @@ fn prepare(target: &ConfiguredBackend, old: Option<&Open>, same_config: bool) ->
         Source::Static(open) => target.open_static(open, timeout)?,
         Source::Plugin { config, plugins, folder } => {
             let plugin = PluginSource { config, plugins, folder };
-            let file = plugin.find()?;
+            let location = plugin.find()?;
             let image = old.and_then(|old| old.image.as_ref());
             let reusable =
-                |image: &&Loaded| image.is_for(&target.options.isolation) && is_image_of(image, &file);
+                |image: &&Loaded| image.is_for(&target.options.isolation) && is_image_of(image, &location);
             if let Some(image) = image.filter(reusable) {
                 target.open_loaded(plugin, image, timeout)?
             } else {
-                if !wait_until_stable(&file, Instant::now() + WRITING) {
+                if location.file().is_some_and(|file| !wait_until_stable(file, Instant::now() + WRITING)) {
                     let reason = format!(
-                        "{}: somebody is still writing to it after {WRITING:?}; reload once more when it is whole",
-                        show_path(&file)
+                        "{location}: somebody is still writing to it after {WRITING:?}; reload once more when it is whole"
                     );
                     return Err(OpenError::Unavailable { reason: reason.into() });
                 }
-                let file = plugin.read_from(file)?;
+                let file = plugin.read_from(location)?;
                 // The file may have been found in another place.
                 plugin.trusts(&file)?;
                 if same_config

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jackfield_loader::show_path;
+use jackfield_loader::{Location, show_path};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use crate::delivery::configured_backend::Source;
@@ -159,7 +159,8 @@ fn seen(context: &Context) -> Stamps {
     let mut files: Vec<PathBuf> = config_files(context).chain(value_files).collect();
     for target in targets {
         if let Source::Plugin { config, plugins, folder } = &target.source {
-            if let Ok(file) = jackfield_loader::find(&config.plugin, &plugins.path, folder) {
+            let found = jackfield_loader::find(&config.plugin, &plugins.path, folder);
+            if let Ok(Location::File(file)) = found {
                 // A signature may be added after its file. It is beside the file that a link leads to.
                 let mut signature = fs::canonicalize(&file).unwrap_or_else(|_| file.clone()).into_os_string();
                 signature.push(".minisig");

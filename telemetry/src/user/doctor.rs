@@ -119,6 +119,7 @@ impl Telemetry {
         add("backends", verdict, selected.info.to_string());
         for target in &mut selected.targets {
             let (verdict, detail) = if on { probe(target) } else { loads(target) };
+            let detail = if target.is_built_in() { format!("built in; {detail}") } else { detail };
             add(&format!("backend {}", target.name), verdict, target.conceal(&detail));
         }
         findings

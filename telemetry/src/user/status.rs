@@ -68,6 +68,11 @@ pub struct Status {
 pub struct BackendStatus {
     /// The name of the backend.
     pub name: String,
+    /// Whether its plugin is the one that is built into the tool.
+    pub built_in: bool,
+    /// Why its plugin can't be found now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missing: Option<ForeignText>,
     /// The number of events that wait for the backend.
     pub waiting: u64,
     /// The number of delivered events. It is written at the end of each delivery, and every 250 ms of a long one: it lacks the
@@ -118,8 +123,11 @@ impl Telemetry {
                 names.push(name);
             }
         }
+        let target = |name: &str| targets.iter().find(|target| target.name == *name);
         let backend = |name: &String, waiting: u64, state: BackendState| BackendStatus {
             name: name.clone(),
+            built_in: target(name).is_some_and(ConfiguredBackend::is_built_in),
+            missing: target(name).and_then(ConfiguredBackend::missing).map(|why| why.to_string().into()),
             waiting,
             delivered: state.delivered,
             rejected: state.rejected,
@@ -258,8 +266,16 @@ impl fmt::Display for Status {
             if let Some(seconds) = backend.last_delivery_s {
                 write!(f, ", last delivery {} ago", span(seconds))?;
             }
+            if backend.built_in {
+                write!(f, ", built in")?;
+            }
             writeln!(f)?;
-            if let (Some(error), Some(seconds)) = (&backend.last_error, backend.last_error_s) {
+            if let Some(missing) = &backend.missing {
+                writeln!(f, "    {missing}; its events wait")?;
+            }
+            let last_error =
+                backend.last_error.as_ref().filter(|error| backend.missing.as_ref() != Some(*error));
+            if let (Some(error), Some(seconds)) = (last_error, backend.last_error_s) {
                 write!(f, "    last error {} ago: {error}", span(seconds))?;
                 if let Some(seconds) = backend.paused_s {
                     write!(f, "; tried again in {}", span(seconds))?;

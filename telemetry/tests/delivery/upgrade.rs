@@ -15,7 +15,7 @@ use super::common::{self, Clocked, names, track};
 fn file_plugin() -> PathBuf {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("in a workspace");
     let built = Command::new(env!("CARGO"))
-        .args(["build", "--package", "jackfield-file", "--message-format", "json", "--quiet"])
+        .args(["build", "--package", "jackfield-file-library", "--message-format", "json", "--quiet"])
         .current_dir(workspace)
         .output()
         .expect("cargo starts");

@@ -107,7 +107,7 @@ fn wait_until(what: &str, is_so: impl FnMut() -> bool) {
 /// The example tool with three events, beside itself with telemetry off, which is a fork and an exec.
 pub(crate) fn leaving(rows: &mut Rows) {
     let greet = Build::package("jackfield").release().example("greet", "clap");
-    let plugin = Build::package("jackfield-http").release().library();
+    let plugin = Build::plugin("http").release().library();
     let (answers, hangs) = (HttpServer::start(Reply::status(200)), HttpServer::script([], Reply::silence()));
     let [mut off, mut ever, mut answering, mut hung, mut further] = [(); 5].map(|()| Vec::new());
     for _ in 0..TURNS {
@@ -143,7 +143,7 @@ pub(crate) fn leaving(rows: &mut Rows) {
 
 fn at_exit(rows: &mut Rows, peers: &Path) {
     let server = HttpServer::start(Reply::silence());
-    let plugin = Build::package("jackfield-http").release().library();
+    let plugin = Build::plugin("http").release().library();
     let config = format!("[[backend]]\nplugin = {plugin:?}\n[backend.config]\nurl = {:?}\n", server.url("/"));
     let executable = std::env::current_exe().expect("known");
     let ours = (0..ROUNDS)

@@ -48,7 +48,7 @@ fn throughput(rows: &mut Rows) {
     let server = HttpServer::forgetful(Reply::status(200));
     let url = server.url("/");
 
-    let plugin = Plugin::load(&Build::package("jackfield-http").release().library(), Trust::Owner)
+    let plugin = Plugin::load(&Build::plugin("http").release().library(), Trust::Owner)
         .unwrap_or_else(|error| panic!("{error}"));
     let backend =
         Backend::open(&plugin, &BackendOptions::new("http").config(format!(r#"{{"url":"{url}"}}"#)))
@@ -134,7 +134,7 @@ impl Plain {
 fn weigh(rows: &mut Rows) {
     let met = |met: bool| if met { "met" } else { "missed" };
     for (name, config) in PLUGINS {
-        let path = Build::package(&format!("jackfield-{name}")).release().library();
+        let path = Build::plugin(name).release().library();
         let size = fs::metadata(&path).expect("there").len();
         rows.figure(
             &format!("{name}: library, release build"),

@@ -109,7 +109,7 @@ pub(crate) fn measure(rows: &mut Rows) {
     let baseline = ("the same in a thread, loaded before", median(threads));
     rows.ratio("find to ready, isolated", median(processes), baseline, None);
 
-    let library = Build::package("jackfield-file").release().library();
+    let library = Build::plugin("file").release().library();
     let scratch = tempfile::tempdir().expect("a folder");
     let config = format!("{{\"path\": {:?}}}", scratch.path().join("events.jsonl"));
     let backend = isolated("file", &config, library.parent().expect("a folder"));

@@ -84,7 +84,7 @@ async fn plain(channel: &Channel, samples: &[(String, String)], window: usize) {
 }
 
 pub(crate) fn measure(rows: &mut Rows) {
-    let path = Build::package("jackfield-rabbitmq").release().library();
+    let path = Build::plugin("rabbitmq").release().library();
     let broker = broker();
     broker.client().queue(QUEUE, &json!({"x-queue-type": "quorum"}));
     let config = json!({"url": broker.url(), "queue": QUEUE, "window": WINDOW}).to_string();

@@ -17,7 +17,7 @@ pub(crate) fn measure(rows: &mut Rows) {
         [Destination::file(folder.path()), Destination::rabbitmq(broker(), "kills"), Destination::otlp()]
     {
         let name = destination.plugin_name();
-        let plugin = Build::package(&format!("jackfield-{name}")).release().library();
+        let plugin = Build::plugin(name).release().library();
         let found = kill_loop(&cli, &plugin, Input::Pipe, destination, KILLS);
         let met = |is_met| if is_met { "met" } else { "missed" };
         rows.figure(

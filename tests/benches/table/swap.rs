@@ -84,7 +84,7 @@ fn under_load<T>(telemetry: &Telemetry, events: &Path, work: impl FnOnce() -> T)
 pub(crate) fn measure(rows: &mut Rows) {
     let home = tempfile::tempdir().expect("a folder");
     let (file, events) = (home.path().join("backends.toml"), home.path().join("events"));
-    let library = Build::package("jackfield-file").release().library();
+    let library = Build::plugin("file").release().library();
     let images: Vec<PathBuf> = (0..IMAGES).map(|number| another(&library, home.path(), number)).collect();
     // What was written a moment ago is waited for, since it may not be whole.
     thread::sleep(Duration::from_millis(1500));

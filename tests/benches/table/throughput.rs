@@ -92,7 +92,7 @@ pub(crate) fn measure(rows: &mut Rows) {
     let folder = folder.path();
     let (cli, plugin) = (
         Build::package("jackfield-cli").release().binary("jackfield"),
-        Build::package("jackfield-file").release().library(),
+        Build::plugin("file").release().library(),
     );
     let (input, output) = (folder.join("input.jsonl"), folder.join("output.jsonl"));
     write_input(&input);

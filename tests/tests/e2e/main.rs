@@ -6,6 +6,8 @@ mod abi_reference;
 mod attack;
 mod behaviour;
 #[cfg(target_os = "linux")]
+mod built_in;
+#[cfg(target_os = "linux")]
 mod c_vendor;
 #[cfg(unix)]
 mod check;

@@ -23,7 +23,8 @@ use crate::boundary::process::{SMALL_STACK, exit, lock, thread};
 use crate::guard::error::Stage;
 use crate::guard::in_process::NO_INSTANCE;
 use crate::guard::spin::Spin;
-use crate::inspect::inspect_bytes;
+use crate::inspect::{inspect_built_in, inspect_bytes};
+use crate::library::built_in::BuiltInPlugin;
 use crate::library::content::Content;
 use crate::load::loaded_libraries;
 use crate::load::tables::{Abilities, Arguments, Function, PluginTables};
@@ -294,9 +295,21 @@ fn load(
     let content = Content::inherited(plugin, &setup.path)
         .map_err(|error| (Stage::Load, format!("can't map what the tool has verified: {error}")))?;
     let content = Arc::new(content);
-    let inspection = inspect_bytes(content.bytes()).map_err(|error| (Stage::Load, error.to_string()))?;
-    let loaded = loaded_libraries::load_here(&content, &inspection.needed)
-        .map_err(|error| (Stage::Load, error.to_string()))?;
+    let not_loaded = |why: &dyn fmt::Display| (Stage::Load, why.to_string());
+    let (inspection, loaded) = match &setup.built_in {
+        None => {
+            let inspection = inspect_bytes(content.bytes()).map_err(|error| not_loaded(&error))?;
+            let loaded = loaded_libraries::load_here(&content, &inspection.needed);
+            (inspection, loaded.map_err(|error| not_loaded(&error))?)
+        }
+        Some(name) => {
+            let plugin = BuiltInPlugin::find(name).filter(|plugin| plugin.metadata() == content.bytes());
+            let plugin =
+                plugin.ok_or_else(|| not_loaded(&format_args!("this program has no such {name}")))?;
+            let inspection = inspect_built_in(content.bytes()).map_err(|error| not_loaded(&error))?;
+            (inspection, loaded_libraries::built_in(&content, plugin.isolated_descriptor()))
+        }
+    };
     let checked = loaded.check(&inspection).map_err(|error| (Stage::Check, error.to_string()))?;
     Ok((setup, checked.tables))
 }

@@ -88,7 +88,7 @@ fn field(field: &'static str, expected: impl ToString, found: impl ToString) -> 
 /// Checks the descriptor of `library` against the inspection.
 pub(crate) fn check(library: &Opened, inspection: &Inspection) -> Result<Checked, CheckError> {
     let descriptor = library.descriptor.ok_or(CheckError::NoDescriptor)?;
-    // SAFETY: the address of a symbol in a library that is never unloaded.
+    // SAFETY: the address of a symbol in a library that is never unloaded, or of a descriptor of this program.
     unsafe { check_descriptor(descriptor.cast(), inspection) }
 }
 

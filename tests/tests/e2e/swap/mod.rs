@@ -128,7 +128,7 @@ fn another(library: &Path, to: &Path, number: u8) {
 }
 
 fn file_plugin() -> PathBuf {
-    Build::package("jackfield-file").library()
+    Build::plugin("file").library()
 }
 
 /// A backend called `main` that writes to `file` by `plugin`, its path.

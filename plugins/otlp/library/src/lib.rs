@@ -1,0 +1,4 @@
+//! The backend `otlp` as a dynamic library.
+#![forbid(unsafe_code)]
+
+jackfield_plugin_api::export!(jackfield_otlp::PLUGIN);

@@ -1,0 +1,4 @@
+//! The backend `rabbitmq` as a dynamic library.
+#![forbid(unsafe_code)]
+
+jackfield_plugin_api::export!(jackfield_rabbitmq::PLUGIN);
