@@ -26,11 +26,13 @@ unsafe impl Sync for Linked {}
 /// Makes plugins that are linked into this program the last place of every search path, after those of earlier calls. Of two
 /// with one name, the first one counts. Call it before [`init`](crate::isolated::init), whose children need them, too.
 pub fn add_built_in(plugins: &[StaticPlugin]) {
-    let linked = |plugin: &StaticPlugin| -> &'static Linked {
-        let (descriptor, isolated) = (plugin.descriptor(), plugin.library_descriptor(plugin.metadata()));
-        Box::leak(Box::new(Linked { plugin: *plugin, descriptor, isolated }))
-    };
-    lock(&PLUGINS).extend(plugins.iter().map(linked));
+    for plugin in plugins {
+        if BuiltInPlugin::find(plugin.name()).is_none() {
+            let (descriptor, isolated) = (plugin.descriptor(), plugin.library_descriptor(plugin.metadata()));
+            let linked = Linked { plugin: *plugin, descriptor, isolated };
+            lock(&PLUGINS).push(Box::leak(Box::new(linked)));
+        }
+    }
 }
 
 /// A plugin that is linked into this program.

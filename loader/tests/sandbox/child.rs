@@ -31,7 +31,7 @@ pub(super) fn run(_: Inherited) -> i32 {
     // A copy in memory is made of a library before.
     let verified: Vec<_> = (order.attempts.iter())
         .filter(|(attempt, _)| attempt == "load")
-        .map(|(_, with)| Candidate::open(with.as_ref()).unwrap().verify(Trust::Owner).unwrap())
+        .map(|(_, with)| Candidate::open(std::path::Path::new(with)).unwrap().verify(Trust::Owner).unwrap())
         .collect();
     let applied =
         order.limits.apply().and_then(|()| order.sandbox.map_or(Ok(()), |it| it.apply(&order.plugin)));

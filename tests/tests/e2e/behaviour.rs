@@ -256,8 +256,10 @@ fn the_same_bytes_are_loaded_once() {
 #[test]
 fn a_tool_without_its_backend_uses_noop() {
     crate::logs::collect();
-    let missing =
-        jackfield_loader::Plugin::load("/nonexistent/libx.so".as_ref(), jackfield_loader::Trust::Owner);
+    let missing = jackfield_loader::Plugin::load(
+        std::path::Path::new("/nonexistent/libx.so"),
+        jackfield_loader::Trust::Owner,
+    );
     let backend = Backend::open_or_noop(missing, &options(&json!({})));
     assert!(backend.is_noop());
     let broken = Ok(load(&fixture("hostile")));

@@ -90,8 +90,8 @@ fn a_rust_plugin_without_layouts_is_judged_by_its_digest() {
 #[ignore = "run by no_refusal_before_load_runs_a_byte_of_the_plugin"]
 fn child_loads_each_named_plugin() {
     for path in std::env::var("JACKFIELD_TEST_LOAD").expect("set by the parent").split(':') {
-        let _ = Plugin::load(path.as_ref(), Trust::Owner);
-        let _ = jackfield_loader::inspect(path.as_ref());
+        let _ = Plugin::load(std::path::Path::new(path), Trust::Owner);
+        let _ = jackfield_loader::inspect(std::path::Path::new(path));
     }
 }
 
