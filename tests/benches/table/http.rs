@@ -48,7 +48,7 @@ fn throughput(rows: &mut Rows) {
     let server = HttpServer::forgetful(Reply::status(200));
     let url = server.url("/");
 
-    let plugin = Plugin::load(&Build::plugin("http").release().library(), Trust::Owner)
+    let plugin = Plugin::load(Build::plugin("http").release().library(), Trust::Owner)
         .unwrap_or_else(|error| panic!("{error}"));
     let backend =
         Backend::open(&plugin, &BackendOptions::new("http").config(format!(r#"{{"url":"{url}"}}"#)))

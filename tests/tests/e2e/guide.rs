@@ -16,7 +16,7 @@ const QUEUE: &str = "guide";
 const LONG: Duration = Duration::from_secs(30);
 
 fn open(url: &str, queue: &str) -> Backend {
-    let plugin = Plugin::load(&fixture("guide"), Trust::Owner).expect("it loads");
+    let plugin = Plugin::load(fixture("guide"), Trust::Owner).expect("it loads");
     let config = json!({ "url": url, "queue": queue }).to_string();
     Backend::open(&plugin, &BackendOptions::new("carrier").config(config).timeout(LONG)).expect("it opens")
 }
@@ -74,7 +74,7 @@ fn a_missing_queue_and_a_missing_broker_are_outcomes() {
 
 #[test]
 fn the_guides_plugin_refuses_a_url_by_its_key() {
-    let plugin = Plugin::load(&fixture("guide"), Trust::Owner).expect("it loads");
+    let plugin = Plugin::load(fixture("guide"), Trust::Owner).expect("it loads");
     let options = BackendOptions::new("carrier").config(r#"{"url": "http://x"}"#);
     let refusal = Backend::open(&plugin, &options).expect_err("no AMQP").to_string();
     assert!(refusal.contains("`url`"), "{refusal}");
