@@ -239,7 +239,7 @@ fn a_link_to_a_plugin_is_followed() {
     let folder = folder();
     let path = Plugin::new("linked").build(folder.path(), "libx.so.1.2");
     symlink(path.file_name().unwrap(), folder.path().join("libx.so")).unwrap();
-    assert_eq!(inspect(&folder.path().join("libx.so")).unwrap().metadata.name, "linked");
+    assert_eq!(inspect(folder.path().join("libx.so")).unwrap().metadata.name, "linked");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use jackfield_loader::{
 
 fn open(fixture: Fixture) -> Result<Backend, Error> {
     let folder = folder();
-    let plugin = Plugin::load(&fixture.build(folder.path(), "libx.so"), Trust::Owner).unwrap();
+    let plugin = Plugin::load(fixture.build(folder.path(), "libx.so"), Trust::Owner).unwrap();
     Backend::open(&plugin, &BackendOptions::new("test"))
 }
 

@@ -154,7 +154,7 @@ fn what_is_no_dynamic_library_is_told_apart() {
         ("text.so", "not a library but a linker script, a text file"),
         ("bytes.so", "not a library but a file that starts with the bytes 00 01 02 03 ff fe"),
     ] {
-        let line = inspect(&at(file)).unwrap_err().to_string();
+        let line = inspect(at(file)).unwrap_err().to_string();
         assert!(line.starts_with(&format!("inspect: {}: ", at(file).display())), "{line}");
         assert!(line.contains(said), "{file}: {line}");
         assert!(!line.contains('\n'));
@@ -164,7 +164,7 @@ fn what_is_no_dynamic_library_is_told_apart() {
 #[test]
 fn a_library_without_or_with_bad_metadata_is_explained() {
     let folder = folder();
-    let build = |plugin: Plugin| inspect(&plugin.build(folder.path(), "libx.so")).unwrap_err().to_string();
+    let build = |plugin: Plugin| inspect(plugin.build(folder.path(), "libx.so")).unwrap_err().to_string();
     let line = build(Plugin::new("x").define("NO_METADATA", 1));
     assert!(
         line.ends_with("not a Jackfield plugin: a dynamic library without the metadata section .jackfield"),
@@ -199,7 +199,7 @@ fn a_library_truncated_anywhere_is_damaged() {
 fn a_plugin_of_another_version_is_inspected_all_the_same() {
     let folder = folder();
     let verdict =
-        |plugin: Plugin| inspect(&plugin.build(folder.path(), "libx.so")).unwrap().verdict().unwrap_err();
+        |plugin: Plugin| inspect(plugin.build(folder.path(), "libx.so")).unwrap().verdict().unwrap_err();
     let tomorrow = verdict(Plugin::new("x").metadata(|m| m["abi"]["major"] = 2.into()));
     assert_eq!(tomorrow, Refusal::Abi { expected: 1, found: 2 });
     assert_eq!(verdict(Plugin::new("x").define("NO_SYMBOL", 1)), Refusal::NoDescriptor);
