@@ -80,18 +80,7 @@ pub fn init() {
 /// [`init`] for a tool with plugins that are built in: they are found after all folders of the search path, in this process
 /// and in its children.
 ///
-/// ```no_run
-/// # mod jackfield_http { pub use fixture::PLUGIN; }
-/// # mod fixture {
-/// #     use jackfield::plugin_api::{Backend, Batch, Call, Error, Host, NoConfig, Outcomes, plugin};
-/// #     pub struct Http;
-/// #     impl Backend for Http {
-/// #         type Config = NoConfig;
-/// #         fn open(_: NoConfig, _: Host, _: &Call<'_>) -> Result<Self, Error> { Ok(Self) }
-/// #         fn send(&self, _: &Batch<'_>, _: &Call<'_>) -> Outcomes { Outcomes::Reported }
-/// #     }
-/// #     plugin! { backend: Http, name: "http", }
-/// # }
+/// ```
 /// jackfield::init_with([jackfield_http::PLUGIN]);
 /// // The tool follows, beginning with its arguments.
 /// ```
