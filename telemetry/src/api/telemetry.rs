@@ -18,7 +18,6 @@ use crate::instance::select_backends::BackendInfo;
 use crate::process::{PerProcess, ReentrancyGuard, left};
 use crate::schedule::flush_report::FlushReport;
 use crate::schedule::scheduler::Scheduler;
-use crate::schedule::unclosed;
 use crate::spool::handle::Spools;
 
 /// The telemetry of a tool. Clones share it. The drop of the last clone [closes](Self::close) it.
