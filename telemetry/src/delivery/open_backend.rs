@@ -12,7 +12,7 @@
 //! The plugin's code does not run before `load`.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
