@@ -419,7 +419,7 @@ fn what_backends_are_handed_fits_the_schema_of_events() {
         r#"{"type":"a","name":"b"}"#,
         r#"{"type":"a","name":"b","id":"x","timestamp":"2026-01-02T03:04:05+01:00","machine_id":null}"#,
         r#"{"type":"a","name":"b","duration_ms":18446744073709551615,"exit_code":-9223372036854775808}"#,
-        r#"{"type":"a","name":"b","args":["", "ü"],"error":"","metadata":{},"more":[{"x":1.5}]}"#,
+        r#"{"type":"a","name":"b","args":["", "ü"],"error":"","metadata":{"n":-1,"f":0.5,"b":true,"t":"x"},"more":[{"x":1.5}]}"#,
     ];
     site.send(lines.join("\n"), &[]).with_code(0);
     let sent = site.read("out.jsonl");
