@@ -37,7 +37,7 @@ pub const ABI_STABLE: (u32, u32) = (0, 11);
 pub enum LayoutCheck {
     /// Every type was compared and is the same.
     Equal,
-    /// Nothing to compare: no layouts, or those of another `abi_stable` series. The digest decides.
+    /// Nothing to compare: the plugin or the host has no layouts, or those of another `abi_stable` series. The digest decides.
     ByDigest,
     /// Some type differs; the report of `abi_stable`, many lines long.
     Different(String),
@@ -52,6 +52,16 @@ pub use with_abi_stable::{Layouts, check, pointer};
 #[must_use]
 pub const fn pointer() -> *const c_void {
     core::ptr::null()
+}
+
+/// A host without the layouts compares none.
+///
+/// # Safety
+/// None is needed: nothing is read.
+#[cfg(not(feature = "layouts"))]
+#[must_use]
+pub const unsafe fn check(_: *const c_void) -> LayoutCheck {
+    LayoutCheck::ByDigest
 }
 
 #[cfg(feature = "layouts")]

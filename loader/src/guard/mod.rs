@@ -7,7 +7,7 @@
 //! - [`call`]: one call, shared by the thread that waits for it and the worker;
 //! - [`callbacks`]: the functions that a plugin may call during a call;
 //! - [`spin`]: busy waiting before sleeping;
-//! - [`options`], [`report`], [`preview`], [`stats`], [`error`]: what callers pass and get.
+//! - [`options`], [`report`], [`preview`], [`stats`] with its [`histogram`], [`error`]: what callers pass and get.
 //!
 //! No plugin code runs on a caller's thread, not even `open` or the last `free`. A call in this process can't
 //! be ended at its deadline: the caller gets an answer, the worker stays inside the plugin with the batch,
@@ -19,6 +19,7 @@ pub(crate) mod circuit_breaker;
 pub(crate) mod error;
 pub(crate) mod executor;
 mod health;
+mod histogram;
 pub(crate) mod in_process;
 mod instance;
 mod optional;

@@ -49,6 +49,11 @@ pub enum SandboxError {
         jackfield_plugin_api::metadata::TARGET
     )]
     Unsupported,
+    /// The program was built without the sandbox.
+    #[error(
+        "sandbox: `sandbox`: this program has no sandbox: build it with the feature `sandbox`, or remove [backend.sandbox]"
+    )]
+    NotBuiltIn,
     /// A granted path can't be opened.
     #[error("sandbox: `sandbox.{key}`: {}: {error}: create it, or take it out of the list", show(path))]
     Grant {

@@ -4,12 +4,14 @@
 pub(crate) mod error;
 pub(crate) mod limits;
 #[cfg(all(
+    feature = "sandbox",
     target_os = "linux",
     target_endian = "little",
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
 mod linux;
 #[cfg(not(all(
+    feature = "sandbox",
     target_os = "linux",
     target_endian = "little",
     any(target_arch = "x86_64", target_arch = "aarch64")
@@ -21,7 +23,7 @@ mod linux {
     use crate::sandbox::error::SandboxError;
 
     pub(super) fn apply(_: &Sandbox, _: &Path) -> Result<(), SandboxError> {
-        Err(SandboxError::Unsupported)
+        Err(if cfg!(feature = "sandbox") { SandboxError::Unsupported } else { SandboxError::NotBuiltIn })
     }
 }
 

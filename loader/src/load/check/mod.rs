@@ -32,7 +32,7 @@ const KNOWN_FLAGS: u32 = BACKEND_SERIAL;
 pub enum Layout {
     /// Every type was compared, field by field.
     Compared,
-    /// Only by the digest of the surface: the plugin has no layouts, or has them in another form.
+    /// Only by the digest of the surface: the plugin has no layouts, or has them in another form, or this host has none.
     ByDigest,
 }
 
@@ -139,6 +139,7 @@ unsafe fn check_descriptor(
     // SAFETY: as above.
     let tables = unsafe { check_tables(descriptor.tables) }?;
 
+    #[cfg(feature = "layouts")]
     aligned("descriptor, layouts", descriptor.layouts.cast::<layout::Layouts>())?;
     // SAFETY: from the descriptor of a loaded library.
     let layout = match unsafe { layout::check(descriptor.layouts) } {
