@@ -63,8 +63,9 @@ mod tests {
     #[test]
     fn slots_follow_each_other_and_are_narrow() {
         let edges = (0..64).flat_map(|bit| [-1_i128, 0, 1].map(|by| (1_i128 << bit) + by));
-        let values: Vec<u64> =
-            (0..5000).chain(edges.chain([u64::MAX.into()]).filter_map(|value| value.try_into().ok())).collect();
+        let values: Vec<u64> = (0..5000)
+            .chain(edges.chain([u64::MAX.into()]).filter_map(|value| value.try_into().ok()))
+            .collect();
         for value in values {
             let slot = slot(value);
             assert!(end(slot) >= value, "{value}");

@@ -46,6 +46,7 @@ mod isolation;
 mod isolation_faults;
 #[cfg(target_os = "linux")]
 mod kills;
+mod lean_tool;
 mod listen;
 mod logs;
 mod mistakes;

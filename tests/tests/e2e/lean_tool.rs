@@ -1,0 +1,80 @@
+//! A tool without any feature of the crate: it delivers, and says which feature a configuration would need.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use jackfield_tests::{Build, c_fixture, plugin};
+use tempfile::TempDir;
+
+/// The example of minisign's own page.
+const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+const SIGNATURE: &str = "untrusted comment: signature from minisign secret key
+RUQf6LRCGA9i559r3g7V1qNyJDApGip8MfqcadIgT9CuhV3EMhHoN1mGTkUidF/z7SrlQgXdy8ofjb7bNJJylDOocrCo8KLzZwo=
+trusted comment: timestamp:1556193335\tfile:test
+y/rUw2y8/hOUYjZU71eHp/Wo1KZ40fGy2VJEDl34XMJM+TX48Ss/17u3IvIfbVR1FkZZSNCisQbuQY+bHwhEBg==
+";
+
+struct Tool {
+    home: TempDir,
+}
+
+impl Tool {
+    fn new() -> Self {
+        Self { home: tempfile::tempdir().expect("a folder") }
+    }
+
+    /// What the tool prints with this backend, and these lines about plugins.
+    fn prints(&self, plugin: &Path, plugins: &str, backend: &str) -> String {
+        let config = self.home.path().join("ops.toml");
+        let text =
+            format!("[plugins]\n{plugins}\n[[backend]]\nname = \"b\"\nplugin = {plugin:?}\n{backend}\n");
+        fs::write(&config, text).expect("writable");
+        let mut command = Command::new(Build::package("fixture-lean-tool").binary("lean-tool"));
+        command.env_clear().env("HOME", self.home.path()).env("LEAN_TOOL_TELEMETRY_CONFIG", config);
+        let output = command.env("LEAN_TOOL_TELEMETRY_ENABLED", "true").stdin(Stdio::null()).output();
+        let output = output.expect("it starts");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    }
+}
+
+#[test]
+fn a_host_without_layouts_loads_plugins_in_rust_and_c_by_their_digest() {
+    let tool = Tool::new();
+    let events = tool.home.path().join("events.jsonl");
+    let path = format!("config = {{ path = {events:?} }}");
+    for isolation in ["thread", "process"] {
+        let backend = format!("isolation = {isolation:?}\n{path}");
+        assert_eq!(tool.prints(&plugin("file"), "", &backend), "1 delivered\n", "{isolation}");
+    }
+    assert_eq!(fs::read_to_string(&events).expect("written").lines().count(), 2);
+    assert_eq!(tool.prints(&c_fixture("GOOD"), "", ""), "1 delivered\n");
+    // The digest still decides.
+    let refused = tool.prints(&c_fixture("WRONG_DIGEST"), "", "");
+    assert!(refused.contains("expected surface digest"), "{refused}");
+}
+
+#[test]
+fn a_sandbox_and_a_signature_name_the_feature_that_they_need() {
+    let tool = Tool::new();
+    let refused =
+        tool.prints(&plugin("file"), "", "isolation = \"process\"\nsandbox = {}\nconfig = { path = \"/x\" }");
+    let expected = "ops.toml:6: backend `b`: `backend.sandbox`: this program has no sandbox: build it with the feature \
+                    `sandbox`, or remove [backend.sandbox]";
+    assert!(refused.starts_with("0 delivered\n") && refused.contains(expected), "{refused}");
+
+    let library = tool.home.path().join("libfile.so");
+    fs::copy(plugin("file"), &library).expect("room");
+    fs::write(tool.home.path().join("libfile.so.minisig"), SIGNATURE).expect("room");
+    let signed = format!("trust = \"signed\"\nkeys = [{KEY:?}]");
+    let refused = tool.prints(&library, &signed, "config = { path = \"/x\" }");
+    assert!(
+        refused.contains(
+            "found one in a program without signatures: build the program with the feature `signatures`"
+        ),
+        "{refused}"
+    );
+}
