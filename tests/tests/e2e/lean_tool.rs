@@ -62,7 +62,7 @@ fn a_sandbox_and_a_signature_name_the_feature_that_they_need() {
     let tool = Tool::new();
     let refused =
         tool.prints(&plugin("file"), "", "isolation = \"process\"\nsandbox = {}\nconfig = { path = \"/x\" }");
-    let expected = "ops.toml:6: backend `b`: `backend.sandbox`: this program has no sandbox: build it with the feature \
+    let expected = "ops.toml:7: backend `b`: `backend.sandbox`: this program has no sandbox: build it with the feature \
                     `sandbox`, or remove [backend.sandbox]";
     assert!(refused.starts_with("0 delivered\n") && refused.contains(expected), "{refused}");
 
