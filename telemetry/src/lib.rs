@@ -7,8 +7,16 @@
 //! Programs that pass events on find what they need in [`forward`].
 //!
 //! # Features
-//! `clap`: the management commands. `tracing-layer`: marked events and spans of `tracing` as telemetry.
-//! `watch`: a service reloads by itself when its configuration or a plugin changes.
+//! By default `signatures`.
+//!
+//! | feature | what it adds |
+//! | --- | --- |
+//! | `clap` | the management commands |
+//! | `layouts` | the type layouts of Rust plugins are compared; without it, the digest of the surface and the sizes of the tables decide, as for plugins in C |
+//! | `sandbox` | `[backend.sandbox]`; without it, a backend with a sandbox is not opened |
+//! | `signatures` | `trust = "signed"`; without it, that policy refuses every plugin |
+//! | `tracing-layer` | marked events and spans of `tracing` become telemetry |
+//! | `watch` | a service reloads by itself when its configuration or a plugin changes |
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test makes the files that it needs"))]
 #![forbid(unsafe_code)]
 
