@@ -303,8 +303,8 @@ fn a_file_or_folder_that_others_may_write_is_refused() {
     let real = fs::canonicalize(&path).unwrap();
     let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     for (bits, said) in [
-        (0o775, "is writable by group (mode 0775): chmod g-w"),
-        (0o602, "is writable by others (mode 0602): chmod o-w"),
+        (0o775, "is writable by group (mode 0775): chmod go-w"),
+        (0o602, "is writable by others (mode 0602): chmod go-w"),
         (0o666, "is writable by group and others (mode 0666): chmod go-w"),
     ] {
         mode(&path, bits);
@@ -314,7 +314,7 @@ fn a_file_or_folder_that_others_may_write_is_refused() {
     mode(&path, 0o755);
     mode(folder.path(), 0o1777);
     let line = refusal(&path);
-    assert!(line.contains("is writable by group and others (mode 1777): chmod go-w"), "{line}");
+    assert!(line.contains("is writable by group and others (mode 1777): move it to a folder"), "{line}");
     mode(folder.path(), 0o755);
     load(&path).unwrap();
 }

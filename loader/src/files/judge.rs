@@ -50,7 +50,8 @@ pub enum Untrusted {
     },
 }
 
-fn remedy(mode: u32, is_folder: bool, path: &Path) -> String {
+/// What to do about a mode that lets others write.
+pub(crate) fn remedy(mode: u32, is_folder: bool, path: &Path) -> String {
     // A folder with the sticky bit, such as /tmp, is shared on purpose.
     if is_folder && mode & 0o1000 != 0 {
         "move it to a folder that only you can write to".to_owned()

@@ -64,6 +64,20 @@ pub enum SandboxError {
         /// The error of the system.
         error: io::Error,
     },
+    /// A granted path is within a folder that the plugin may write, so that it could choose where the path leads.
+    #[error(
+        "sandbox: `sandbox.{key}`: {}: is within {}, which the plugin may write, so that the plugin could put a link there: take it out of the list (the grant for a folder holds for all that is in it)",
+        show(path),
+        show(within)
+    )]
+    Nested {
+        /// The key in the configuration.
+        key: &'static str,
+        /// The path.
+        path: PathBuf,
+        /// The folder that the plugin may write.
+        within: PathBuf,
+    },
     /// The process has more than one thread.
     #[error(
         "sandbox: `sandbox`: expected a child with one thread, found {0}: something starts threads before `main`, which the sandbox would not hold for"

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::pin::{LockError, PinError};
 use super::signature::SignatureError;
 use crate::boundary::text::{self, ForeignText};
-use crate::files::judge::{GROUP, OTHERS};
+use crate::files::judge::{GROUP, OTHERS, remedy};
 use crate::library::error::ImageError;
 
 /// Why the trust policy refuses a file.
@@ -23,12 +23,14 @@ pub enum VerifyError {
         found: u32,
     },
     /// Others may write the file or its folder.
-    #[error("{} is writable by {} (mode {mode:04o}): chmod {} {}", text::show(path), writers(*.mode).0, writers(*.mode).1, text::show(path))]
+    #[error("{} is writable by {} (mode {mode:04o}): {}", text::show(path), writers(*.mode), remedy(*.mode, *.is_folder, path))]
     Writable {
         /// The file or folder.
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
+        /// Whether it is a folder.
+        is_folder: bool,
     },
     /// No program may run from the file's file system.
     #[error(
@@ -102,12 +104,11 @@ fn owners(user: u32) -> String {
     if user == 0 { "root".to_owned() } else { format!("root or uid {user}") }
 }
 
-/// The users who may write with this mode, and the change of the mode that prevents it.
-fn writers(mode: u32) -> (&'static str, &'static str) {
+fn writers(mode: u32) -> &'static str {
     match (mode & GROUP != 0, mode & OTHERS != 0) {
-        (true, false) => ("group", "g-w"),
-        (false, true) => ("others", "o-w"),
-        _ => ("group and others", "go-w"),
+        (true, false) => "group",
+        (false, true) => "others",
+        _ => "group and others",
     }
 }
 
@@ -117,10 +118,17 @@ mod tests {
 
     #[test]
     fn the_messages_name_the_writers_and_the_remedy() {
-        let line = |mode| VerifyError::Writable { path: "/p/x.so".into(), mode }.to_string();
-        assert_eq!(line(0o775), "/p/x.so is writable by group (mode 0775): chmod g-w /p/x.so");
-        assert_eq!(line(0o757), "/p/x.so is writable by others (mode 0757): chmod o-w /p/x.so");
+        let told = |path: &str, mode, is_folder| {
+            VerifyError::Writable { path: path.into(), mode, is_folder }.to_string()
+        };
+        let line = |mode| told("/p/x.so", mode, false);
+        assert_eq!(line(0o775), "/p/x.so is writable by group (mode 0775): chmod go-w /p/x.so");
+        assert_eq!(line(0o757), "/p/x.so is writable by others (mode 0757): chmod go-w /p/x.so");
         assert_eq!(line(0o1777), "/p/x.so is writable by group and others (mode 1777): chmod go-w /p/x.so");
+        assert_eq!(
+            told("/tmp", 0o1777, true),
+            "/tmp is writable by group and others (mode 1777): move it to a folder that only you can write to"
+        );
         let owner = VerifyError::Owner { path: "/p".into(), user: 1000, found: 1001 }.to_string();
         assert_eq!(owner, "/p must be owned by root or uid 1000, it is owned by uid 1001: chown it");
         let owner = VerifyError::Owner { path: "/p".into(), user: 0, found: 1001 }.to_string();

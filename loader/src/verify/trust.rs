@@ -96,7 +96,7 @@ fn told(judged: Result<(), Untrusted>, path: &Path) -> Result<(), VerifyError> {
     let path = path.to_owned();
     judged.map_err(|untrusted| match untrusted {
         Untrusted::Owner { user, found, .. } => VerifyError::Owner { path, user, found },
-        Untrusted::Writable { mode, .. } => VerifyError::Writable { path, mode },
+        Untrusted::Writable { mode, is_folder, .. } => VerifyError::Writable { path, mode, is_folder },
     })
 }
 

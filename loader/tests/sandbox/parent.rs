@@ -5,7 +5,7 @@ use std::{
     io::Write as _,
     net::TcpListener,
     os::linux::net::SocketAddrExt as _,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{PermissionsExt as _, symlink},
     os::unix::net::{SocketAddr, UnixListener},
     os::unix::process::ExitStatusExt as _,
     path::Path,
@@ -33,6 +33,7 @@ pub(super) const TESTS: &[Test] = tests![
     a_sandboxed_child_still_resolves_names_and_reads_the_system,
     a_kernel_without_landlock_is_an_error_that_says_what_to_do,
     a_granted_path_that_is_not_there_is_an_error_that_names_it,
+    a_path_that_the_plugin_could_lead_elsewhere_is_not_granted,
     a_child_that_eats_memory_ends_at_its_limit,
     a_limit_without_room_for_a_plugin_is_an_error,
     a_child_that_spins_ends_at_its_processor_limit,
@@ -407,6 +408,41 @@ fn a_granted_path_that_is_not_there_is_an_error_that_names_it() {
         let expected = format!("sandbox: `sandbox.{key}`: {}: No such file", absent.display());
         assert!(said[0].starts_with(&expected) && said[0].contains("create it"), "{said:?}");
     }
+}
+
+fn a_path_that_the_plugin_could_lead_elsewhere_is_not_granted() {
+    let folder = common::folder();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir_all(at("shared/inner/deep")).unwrap();
+    fs::create_dir_all(at("apart")).unwrap();
+    symlink(at("shared/inner"), at("link")).unwrap();
+    for (key, path) in [
+        ("write", "shared/inner"),
+        ("read", "shared/inner/deep"),
+        ("read", "link"),
+        ("write", "apart/../link/deep"),
+    ] {
+        let (shared, path) = (at("shared"), at(path));
+        let grants = match key {
+            "write" => sandbox(&[], &[&shared, &path]),
+            _ => sandbox(&[&path], &[&shared]),
+        };
+        let order = Order { sandbox: grants, plugin: folder.path().to_owned(), ..Order::default() };
+        let (said, status) = confined(&order, Path::new("/"));
+        assert_eq!(status.code(), Some(2), "{said:?}");
+        let expected =
+            format!("sandbox: `sandbox.{key}`: {}: is within {}, ", path.display(), shared.display());
+        assert!(said[0].starts_with(&expected) && said[0].contains("take it out of the list"), "{said:?}");
+    }
+    // The same path twice, paths side by side, and a plugin in a folder that it may write.
+    let (shared, apart) = (at("shared"), at("apart"));
+    let order = Order {
+        sandbox: sandbox(&[&shared, &apart], &[&shared]),
+        plugin: at("shared/inner"),
+        ..Order::default()
+    };
+    let (said, status) = confined(&order, Path::new("/"));
+    assert_eq!((said.len(), status.code()), (0, Some(0)), "{said:?}");
 }
 
 fn limited(change: impl FnOnce(&mut Limits), attempt: &str) -> (Vec<String>, ExitStatus) {

@@ -262,8 +262,18 @@ fn nanoseconds(text: &str) -> Option<i64> {
     if let Some(nanoseconds) = own_form(text.as_bytes()) {
         return Some(nanoseconds);
     }
-    let time = is_rfc3339(text.as_bytes()).then(|| text.parse::<jiff::Timestamp>().ok()).flatten();
-    time.and_then(|time| i64::try_from(time.as_nanosecond()).ok())
+    let time = is_rfc3339(text.as_bytes()).then(|| text.parse::<jiff::Timestamp>().ok()).flatten()?;
+    // The date library takes second 60 of any minute for second 59.
+    if text.get(17..19) == Some("60") && !ends_a_month(time) {
+        return None;
+    }
+    i64::try_from(time.as_nanosecond()).ok()
+}
+
+/// Whether the second is the last one of a month in UTC, after which a leap second may come (RFC 3339, 5.7).
+fn ends_a_month(time: jiff::Timestamp) -> bool {
+    let next = jiff::Timestamp::from_second(time.as_second() + 1).map(|next| next.to_string());
+    next.is_ok_and(|next| next.ends_with("-01T00:00:00Z"))
 }
 
 /// Reads a time in the form that this crate writes, `2026-01-02T03:04:05.000089Z`; `None` for any other text. Nearly all

@@ -17,6 +17,8 @@ use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
 use super::Sandbox;
 use super::error::SandboxError;
+use crate::files::open::identity;
+use crate::files::way::way;
 
 /// The newest version of landlock that is applied, as far as the kernel has it. Version 9 would also restrict
 /// sockets of the file system, such as that of syslog.
@@ -74,19 +76,46 @@ fn restrict(sandbox: &Sandbox, plugin: &Path) -> Result<(), SandboxError> {
     for path in DEVICES {
         rules = allow_if_there(rules, Path::new(path), reading() | AccessFs::WriteFile | AccessFs::Truncate)?;
     }
-    let own = [plugin.to_owned()];
-    for (key, paths, access) in [
-        ("read", own.as_slice(), reading()),
-        ("read", &sandbox.read, reading()),
-        ("write", &sandbox.write, reading() | writing()),
-    ] {
+    let writable = Writable::of(sandbox);
+    if writable.leads_to(plugin).is_none() {
+        rules = allow(rules, plugin, reading(), "read")?;
+    }
+    for (key, paths, access) in
+        [("read", &sandbox.read, reading()), ("write", &sandbox.write, reading() | writing())]
+    {
         for path in paths {
+            if let Some(within) = writable.leads_to(path) {
+                return Err(SandboxError::Nested { key, path: path.clone(), within: within.to_owned() });
+            }
             rules = allow(rules, path, access, key)?;
         }
     }
     let status = rules.restrict_self().map_err(failed("apply the landlock rules"))?;
     enforced(&status)?;
     if ports.is_empty() || restricts_ports(status.landlock) { Ok(()) } else { Err(SandboxError::NoPorts) }
+}
+
+/// The folders in which the plugin may put a link in the place of another path. In its next life, a rule for such a path
+/// would be one for what the link leads to.
+struct Writable<'a>(Vec<(&'a Path, (u64, u64))>);
+
+impl<'a> Writable<'a> {
+    fn of(sandbox: &'a Sandbox) -> Self {
+        let folder = |path: &'a PathBuf| {
+            let found = fs::metadata(path).ok().filter(fs::Metadata::is_dir)?;
+            Some((&**path, identity(&found)))
+        };
+        Self(sandbox.write.iter().filter_map(folder).collect())
+    }
+
+    /// The first of them on the way to `path`.
+    fn leads_to(&self, path: &Path) -> Option<&'a Path> {
+        let folders = way(path).map(|way| way.folders).unwrap_or_default();
+        folders.iter().find_map(|folder| {
+            let passed = identity(&folder.handle.metadata().ok()?);
+            self.0.iter().find(|(_, writable)| *writable == passed).map(|(path, _)| *path)
+        })
+    }
 }
 
 fn reading() -> BitFlags<AccessFs> {
@@ -135,11 +164,11 @@ fn allow_if_there(
 
 fn allow(
     rules: RulesetCreated,
-    path: &PathBuf,
+    path: &Path,
     access: BitFlags<AccessFs>,
     key: &'static str,
 ) -> Result<RulesetCreated, SandboxError> {
-    let refused = |error| SandboxError::Grant { key, path: path.clone(), error };
+    let refused = |error| SandboxError::Grant { key, path: path.to_owned(), error };
     match PathFd::new(path) {
         Ok(opened) => add(rules, opened, path, access),
         Err(PathFdError::OpenCall { source, .. }) => Err(refused(source)),

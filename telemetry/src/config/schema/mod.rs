@@ -27,6 +27,7 @@ pub(crate) mod named_files;
 #[cfg(test)]
 mod tests;
 pub(crate) mod variables;
+mod visit;
 mod walk;
 
 /// The JSON Schema of a plugin's options.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::config::schema::fault::resolve;
+use crate::config::schema::visit::{Visited, visit};
 
 /// The value of the keyword `format` that marks the path of a file that the plugin reads when it opens.
 pub(super) const INPUT: &str = "input-file";
@@ -24,61 +24,19 @@ pub struct NamedFile {
     pub is_read: bool,
 }
 
-/// The number of schemas that are looked at, and how deep one may apply within another: a vendor's schema may be hostile.
-pub(super) const MOST_STEPS: usize = 10_000;
-pub(super) const DEEPEST: usize = 64;
-
 /// The files that `options` name, in no order.
 pub(super) fn named_files(root: &Value, options: &Value) -> Vec<NamedFile> {
-    let mut search = Search { root, steps: 0, found: Vec::new() };
-    search.look(root, options, "", DEEPEST);
-    search.found
-}
-
-struct Search<'a> {
-    root: &'a Value,
-    steps: usize,
-    found: Vec<NamedFile>,
-}
-
-impl<'a> Search<'a> {
-    /// Looks at a schema for `value`, which is at `path`. `depth` is the remaining depth.
-    fn look(&mut self, schema: &'a Value, value: &Value, path: &str, depth: usize) {
-        self.steps += 1;
-        let Some(depth) = depth.checked_sub(1).filter(|_| self.steps <= MOST_STEPS) else { return };
-        if let Some(target) = schema["$ref"].as_str().and_then(|target| resolve(self.root, target)) {
-            self.look(target, value, path, depth);
+    let mut found = Vec::new();
+    visit(root, options, Visited::Present, &mut |schema, value, path| {
+        let Some(text) = value.as_str().filter(|text| !text.is_empty()) else { return };
+        let is_read = schema["format"] == INPUT;
+        let file = NamedFile { option: path.to_owned(), file: text.into(), is_read };
+        // Several forms of one option may say the same.
+        if (is_read || schema["format"] == OUTPUT) && !found.contains(&file) {
+            found.push(file);
         }
-        for forms in ["anyOf", "oneOf", "allOf"] {
-            let forms = schema[forms].as_array().into_iter().flatten();
-            forms.for_each(|form| self.look(form, value, path, depth));
-        }
-        match value {
-            Value::String(text) if !text.is_empty() => {
-                let is_read = schema["format"] == INPUT;
-                if is_read || schema["format"] == OUTPUT {
-                    let file = NamedFile { option: path.to_owned(), file: text.into(), is_read };
-                    // Several forms of one option may say the same.
-                    if !self.found.contains(&file) {
-                        self.found.push(file);
-                    }
-                }
-            }
-            Value::Array(items) => {
-                for (at, item) in items.iter().enumerate() {
-                    self.look(&schema["items"], item, &format!("{path}[{at}]"), depth);
-                }
-            }
-            Value::Object(members) => {
-                for (name, value) in members {
-                    let of_others = &schema["additionalProperties"];
-                    let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                    self.look(schema["properties"].get(name).unwrap_or(of_others), value, &path, depth);
-                }
-            }
-            _ => {}
-        }
-    }
+    });
+    found
 }
 
 #[cfg(test)]
@@ -115,12 +73,5 @@ mod tests {
         ];
         assert_eq!(found, expected);
         assert!(named_files(&schema, &json!({"ca": null})).is_empty());
-    }
-
-    #[test]
-    fn a_schema_without_an_end_is_left_after_some_steps() {
-        let next = json!({"$ref": "#/$defs/a"});
-        let schema = json!({"$ref": "#/$defs/a", "$defs": {"a": {"allOf": [next, next]}}});
-        assert!(named_files(&schema, &json!("/x")).is_empty());
     }
 }

@@ -4,8 +4,8 @@
 
 use serde_json::Value;
 
-use crate::config::schema::fault::resolve;
-use crate::config::schema::named_files::{DEEPEST, INPUT, MOST_STEPS};
+use crate::config::schema::named_files::INPUT;
+use crate::config::schema::visit::{Visited, visit};
 
 /// An option that comes from a variable.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,43 +28,18 @@ pub(super) fn from_variables(
     if root["x-env-without"].as_str().is_some_and(|option| !options[option].is_null()) {
         return Vec::new();
     }
-    let mut search = Search { root, is_set, steps: 0, found: Vec::new() };
-    search.look(root, options, "", DEEPEST);
-    search.found
-}
-
-struct Search<'a> {
-    root: &'a Value,
-    is_set: &'a dyn Fn(&str) -> bool,
-    steps: usize,
-    found: Vec<FromVariable>,
-}
-
-impl<'a> Search<'a> {
-    /// Looks at a schema for `value`, which is at `path`. `depth` is the remaining depth.
-    fn look(&mut self, schema: &'a Value, value: &Value, path: &str, depth: usize) {
-        self.steps += 1;
-        let Some(depth) = depth.checked_sub(1).filter(|_| self.steps <= MOST_STEPS) else { return };
-        if let Some(target) = schema["$ref"].as_str().and_then(|target| resolve(self.root, target)) {
-            self.look(target, value, path, depth);
-        }
-        for forms in ["anyOf", "oneOf", "allOf"] {
-            let forms = schema[forms].as_array().into_iter().flatten();
-            forms.for_each(|form| self.look(form, value, path, depth));
-        }
+    let mut found = Vec::new();
+    visit(root, options, Visited::Known, &mut |schema, value, path| {
         if value.is_null() || path.is_empty() {
             let names = schema["x-env"].as_array().into_iter().flatten().filter_map(Value::as_str);
-            self.found.extend(names.into_iter().find(|name| (self.is_set)(name)).map(|name| FromVariable {
+            found.extend(names.into_iter().find(|name| is_set(name)).map(|name| FromVariable {
                 option: path.to_owned(),
                 variable: name.to_owned(),
                 is_input: schema["format"] == INPUT,
             }));
         }
-        for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
-            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-            self.look(schema, &value[name.as_str()], &path, depth);
-        }
-    }
+    });
+    found
 }
 
 #[cfg(test)]
@@ -99,12 +74,5 @@ mod tests {
             [of("", "TIMEOUT"), of("url", "URL")]
         );
         assert_eq!(found(json!({"url": "http://h"})), []);
-    }
-
-    #[test]
-    fn a_schema_without_an_end_is_left_after_some_steps() {
-        let next = json!({"$ref": "#/$defs/a"});
-        let schema = json!({"$ref": "#/$defs/a", "$defs": {"a": {"allOf": [next, next]}}});
-        assert_eq!(from_variables(&schema, &json!({}), &|_| true), []);
     }
 }
