@@ -88,7 +88,7 @@ pub mod forward {
     pub use crate::config::schema::fault::Fault;
     pub use crate::config::schema::named_files::NamedFile;
     pub use crate::config::schema::variables::FromVariable;
-    pub use crate::config::schema::{OptionsSchema, SchemaError};
+    pub use crate::config::schema::{OptionsSchema, SchemaError, Unchecked};
     pub use crate::config::source_file::ConfigFile;
     pub use crate::config::values::{ParseDurationError, parse_age, parse_duration};
     pub use crate::config::values::{ParseSizeError, parse_size};

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use jackfield_loader::{Error, ForeignText, in_prose, show_path};
+use jackfield::forward::OptionsSchema;
+use jackfield_loader::{Error, ForeignText, Metadata, in_prose, show_path};
 use serde_json::{Value, json};
 
 use super::{Library, language, option_table};
@@ -17,7 +18,8 @@ pub(crate) const HELP: Help = Help {
     examples: "  jackfield inspect ./librabbitmq.so\n  jackfield inspect dist/*.dll dist/*.dylib --json",
     notes: "With --json, a list of: file, compatible, refusal; for a plugin also process_only, format,\n\
          os, arch, bits, endian, size, slices, needed, exports_descriptor, metadata (as in the file),\n\
-         trust (the policy of the configuration), trusted, trust_refusal.",
+         trust (the policy of the configuration), trusted, trust_refusal, options_unchecked (what of the\n\
+         plugin's schema the host does not check options by).",
 };
 
 pub(crate) fn run(common: &CommonArgs, files: &[PathBuf]) -> Result<Exit, CommandError> {
@@ -51,7 +53,7 @@ fn to_json(file: &Path, result: Result<&Library, &Error>) -> Value {
                 "size": it.size, "slices": it.slices, "needed": it.needed,
                 "exports_descriptor": it.exports_descriptor, "metadata": metadata,
                 "trust": library.trust, "trusted": library.trust_refusal.is_none(),
-                "trust_refusal": library.trust_refusal,
+                "trust_refusal": library.trust_refusal, "options_unchecked": unchecked(&it.metadata),
             })
         }
     }
@@ -100,6 +102,7 @@ fn to_text(file: &Path, result: Result<&Library, &Error>) -> String {
                 row("panic", panic.as_str().unwrap_or_default().to_owned()),
                 row("language", language(metadata).to_string()),
                 row("built with", metadata.compiler.to_string()),
+                row("options", unchecked(metadata).unwrap_or_default()),
             ]);
         }
     }
@@ -116,4 +119,12 @@ fn to_text(file: &Path, result: Result<&Library, &Error>) -> String {
         text.push_str(&options);
     }
     text
+}
+
+/// What of the plugin's schema the host does not check options by.
+fn unchecked(metadata: &Metadata) -> Option<String> {
+    match OptionsSchema::parse(metadata.config_schema.as_ref()?.get()) {
+        Ok(schema) => schema.unchecked().map(|unchecked| unchecked.to_string()),
+        Err(error) => Some(format!("not checked, since the plugin's schema is none: {error}")),
+    }
 }

@@ -47,8 +47,22 @@ impl OptionsSchema {
         }
         let root =
             serde_json::from_str(text).map_err(|error| SchemaError::NotJson { reason: error.to_string() })?;
-        judge(&root)?;
+        schema(&root, &root, &mut String::new(), &mut |_, _, _| {})?;
         Ok(Self { root })
+    }
+
+    /// What of the schema options are not checked by; `None` when they are checked by all of it.
+    #[must_use]
+    pub fn unchecked(&self) -> Option<Unchecked> {
+        let mut unknown = None;
+        let mut look = |keyword: &str, value: &Value, at: &str| {
+            let leads_nowhere = || value.as_str().is_some_and(|target| resolve(&self.root, target).is_none());
+            if unknown.is_none() && (!walk::checks(keyword) || (keyword == "$ref" && leads_nowhere())) {
+                unknown = Some(Unchecked::Keyword { at: ForeignText::cut(at, LONGEST_PLACE) });
+            }
+        };
+        let _ = schema(&self.root, &self.root, &mut String::new(), &mut look);
+        if walk::exceeds_its_bounds(&self.root) { Some(Unchecked::All) } else { unknown }
     }
 
     /// The options of a backend, a JSON object, as the plugin gets them: a text that has come from a variable or a file is a
@@ -117,12 +131,26 @@ pub enum SchemaError {
     },
 }
 
-/// Refuses a schema in which a keyword has a value that the keyword can't have. The parser of JSON bounds the depth.
-fn judge(root: &Value) -> Result<(), SchemaError> {
-    schema(root, root, &mut String::new())
+/// A part of a schema that options are not checked by. The plugin alone decides about it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unchecked {
+    /// A keyword that the host does not know, or a reference to another document.
+    #[error("not checked by `{at}`, which the host does not know")]
+    Keyword {
+        /// A JSON pointer, such as `/properties/url/pattern`, or its start.
+        at: ForeignText,
+    },
+    /// A check would take more steps than the host makes.
+    #[error("not checked, since a check by the plugin's schema would take too many steps")]
+    All,
 }
 
-fn schema(root: &Value, schema: &Value, at: &mut String) -> Result<(), SchemaError> {
+/// What is done with each keyword: its name, its value, and a JSON pointer to it.
+type Look<'a> = dyn FnMut(&str, &Value, &str) + 'a;
+
+/// Refuses a schema in which a keyword has a value that the keyword can't have. The parser of JSON bounds the depth.
+fn schema(root: &Value, schema: &Value, at: &mut String, look: &mut Look<'_>) -> Result<(), SchemaError> {
     let keywords = match schema {
         Value::Object(keywords) => keywords,
         Value::Bool(_) => return Ok(()),
@@ -133,7 +161,8 @@ fn schema(root: &Value, schema: &Value, at: &mut String) -> Result<(), SchemaErr
             if let Some(expected) = refusal(root, keyword, value) {
                 return Err(refused(at, expected));
             }
-            parts(root, keyword, value, at)
+            look(keyword, value, at);
+            parts(root, keyword, value, at, look)
         })?;
     }
     Ok(())
@@ -157,16 +186,22 @@ fn within(
 }
 
 /// Judges the schemas that are in a keyword's value.
-fn parts(root: &Value, keyword: &str, value: &Value, at: &mut String) -> Result<(), SchemaError> {
+fn parts(
+    root: &Value,
+    keyword: &str,
+    value: &Value,
+    at: &mut String,
+    look: &mut Look<'_>,
+) -> Result<(), SchemaError> {
     match (keyword, value) {
-        ("additionalProperties" | "items", value) => schema(root, value, at),
-        ("properties" | "$defs", Value::Object(members)) => {
-            members.iter().try_for_each(|(name, member)| within(at, name, |at| schema(root, member, at)))
-        }
+        ("additionalProperties" | "items", value) => schema(root, value, at, look),
+        ("properties" | "$defs", Value::Object(members)) => members
+            .iter()
+            .try_for_each(|(name, member)| within(at, name, |at| schema(root, member, at, look))),
         ("anyOf" | "oneOf" | "allOf", Value::Array(forms)) => forms
             .iter()
             .enumerate()
-            .try_for_each(|(index, form)| within(at, &index.to_string(), |at| schema(root, form, at))),
+            .try_for_each(|(index, form)| within(at, &index.to_string(), |at| schema(root, form, at, look))),
         _ => Ok(()),
     }
 }

@@ -238,3 +238,27 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_options_are_not_checked_by_is_named() {
+    let unchecked = |schema: Value| {
+        let schema = OptionsSchema::parse(&schema.to_string()).expect("a schema");
+        schema.unchecked().map(|unchecked| unchecked.to_string())
+    };
+    assert_eq!(unchecked(serde_json::from_str(SCHEMA).expect("JSON")), None);
+    let named = |at: &str| Some(format!("not checked by `{at}`, which the host does not know"));
+    assert_eq!(
+        unchecked(json!({"properties": {"url": {"type": "string", "pattern": "^(a+)+$"}}})),
+        named("/properties/url/pattern")
+    );
+    assert_eq!(unchecked(json!({"$ref": "http://127.0.0.1:1/schema"})), named("/$ref"));
+    let mut definitions = json!({"d40": {"type": "object"}});
+    for at in 0..40 {
+        let next = json!({"$ref": format!("#/$defs/d{}", at + 1)});
+        definitions[format!("d{at}")] = json!({"allOf": [next, next]});
+    }
+    let all = "not checked, since a check by the plugin's schema would take too many steps";
+    assert_eq!(unchecked(json!({"$ref": "#/$defs/d0", "$defs": definitions})).as_deref(), Some(all));
+    let itself = json!({"$ref": "#/$defs/a"});
+    assert_eq!(unchecked(json!({"$ref": "#/$defs/a", "$defs": {"a": itself}})).as_deref(), Some(all));
+}

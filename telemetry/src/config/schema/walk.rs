@@ -45,6 +45,17 @@ pub(super) fn find<'s>(root: &'s Value, options: &Value) -> Vec<Found<'s>> {
     found
 }
 
+/// Whether options are checked by this keyword, or need not be.
+pub(super) fn checks(keyword: &str) -> bool {
+    KNOWN.split(' ').any(|known| known == keyword)
+}
+
+/// Whether even the check of no options would exceed a bound.
+pub(super) fn exceeds_its_bounds(root: &Value) -> bool {
+    let mut walk = Walk { root, steps: MOST_STEPS, exact: true };
+    walk.check(root, &Value::Object(Map::new()), &At::Root, DEEPEST).is_err()
+}
+
 /// The keywords of a schema.
 type Keywords = Map<String, Value>;
 
@@ -104,7 +115,7 @@ impl<'s> Walk<'s> {
             return Ok(if refuses { vec![at.found(What::NotAllowed)] } else { Vec::new() });
         };
         self.spend(1 + schema.len())?;
-        self.exact &= schema.keys().all(|keyword| KNOWN.split(' ').any(|known| known == keyword));
+        self.exact &= schema.keys().all(|keyword| checks(keyword));
         // A value of a wrong type has no further fault.
         if let Some(what) = wrong_type(schema, value) {
             return Ok(vec![at.found(what)]);
