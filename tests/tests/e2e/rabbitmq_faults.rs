@@ -166,7 +166,8 @@ fn a_blocked_connection_is_a_retry_that_says_so() {
     let messages = own.client().take(&queue);
     let ids = by_id(&messages);
     assert_eq!(ids.len(), 610);
-    assert!(messages.len() <= 610 + 512, "{} arrived twice", messages.len() - 610);
+    // Of each of the three attempts, what it has sent without an answer, at most a window, may come again.
+    assert!(messages.len() <= 610 + 3 * 512, "{} arrived twice", messages.len() - 610);
 }
 
 #[test]
