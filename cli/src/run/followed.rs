@@ -5,7 +5,8 @@
 //! each block, so a run that is killed stores the lines of at most one block again.
 //!
 //! A file that was renamed is read to its end, and so is one that was renamed between two runs and is still in the same
-//! folder. A file that is shorter than the position is read from its start.
+//! folder. A new file under the name that can't be opened yet is waited for, as a missing one is. A file that is shorter
+//! than the position is read from its start.
 //!
 //! # Platform
 //! Without inodes, on Windows, a renamed file is not recognized.
@@ -115,6 +116,16 @@ fn open(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
+/// Opens what is at the path if it is a regular file.
+fn open_regular(path: &Path) -> io::Result<File> {
+    // Judged before it is opened: opening a FIFO would wait for its writer.
+    let kind = fs::metadata(path)?.file_type();
+    if !kind.is_file() {
+        return Err(io::Error::other(format!("expected a file, found {}", files::kind(kind))));
+    }
+    open(path)
+}
+
 /// The file in the folder of `path` that was followed last, if it has bytes that were not stored. The position in a
 /// compressed file counts other bytes than its own.
 fn renamed(path: &Path, position: &Position) -> Option<(PathBuf, File)> {
@@ -183,19 +194,41 @@ pub(super) struct Followed {
     inside: bool,
     /// The last time at which bytes came.
     came: Instant,
+    /// It was printed that the new file can't be opened.
+    is_told: bool,
 }
 
 impl Followed {
     fn new(path: &Path, file: File, position: Position) -> Self {
-        Self { path: path.to_owned(), file, position, left: 0, inside: false, came: Instant::now() }
+        Self { path: path.to_owned(), file, position, left: 0, inside: false, came: Instant::now(), is_told: false }
     }
 
-    /// Goes on with the file that is at the path now, from its start.
-    fn begin(&mut self) -> io::Result<()> {
-        self.file = open(&self.path)?;
-        self.position.set(identity(&self.file.metadata()?), 0);
-        (self.left, self.came) = (0, Instant::now());
-        Ok(())
+    /// Goes on with the file that is at the path now, from its start. Gives whether it can be read. One that can't be
+    /// may only lack its mode or owner yet, which `logrotate` sets after it has created the file.
+    fn begin(&mut self) -> bool {
+        let opened = open_regular(&self.path).and_then(|file| Ok((identity(&file.metadata()?), file)));
+        match opened {
+            Ok((found, file)) => {
+                if self.is_told {
+                    log::say(format_args!("{} can be opened, and is read", show_path(&self.path)));
+                }
+                self.file = file;
+                self.position.set(found, 0);
+                (self.left, self.came, self.is_told) = (0, Instant::now(), false);
+                return true;
+            }
+            // Gone again; another one may come.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if !self.is_told => {
+                log::warn(format_args!(
+                    "{}: {error}: the new file is read once it can be opened",
+                    show_path(&self.path)
+                ));
+                self.is_told = true;
+            }
+            Err(_) => {}
+        }
+        false
     }
 
     /// Waits for more bytes than are left, until the file was replaced or `stop` ends the wait.
@@ -218,16 +251,14 @@ impl Followed {
                     // The last line of a file that gets no more.
                     return Ok(Found { len, end: true, full: false });
                 }
-                match self.begin() {
-                    // Gone again; another one may come.
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => thread::sleep(TICK),
-                    begun => begun?,
+                if self.begin() {
+                    continue;
                 }
-            } else if stop() {
-                return Ok(Found { len, end: false, full: false });
-            } else {
-                thread::sleep(TICK);
             }
+            if stop() {
+                return Ok(Found { len, end: false, full: false });
+            }
+            thread::sleep(TICK);
         }
     }
 
@@ -307,6 +338,43 @@ mod tests {
         file.take(1).expect("there");
         let end = 4 + long.len() as u64 + 1;
         assert_eq!(Position::open(&folder.path().join("state")).expect("there").offset, end);
+    }
+
+    #[test]
+    fn a_new_file_that_can_not_be_opened_yet_is_waited_for() {
+        let folder = tempfile::tempdir().expect("room");
+        let input = folder.path().join("input");
+        fs::write(&input, "one\n").expect("room");
+        let (RegularFile::Followed(mut file), _) = resumed(folder.path(), 4) else { panic!("compressed") };
+        let mut next = || {
+            // Nothing is appended to the old file any more.
+            file.came = Instant::now().checked_sub(LAST_BYTES).expect("the clock has run for a second");
+            let mut block = vec![0; BLOCK];
+            let len = file.next(&mut block, &|| true).expect("it waits").len;
+            file.left = 0;
+            file.position.advance(len, false);
+            String::from_utf8_lossy(&block[..len]).into_owned()
+        };
+        fs::rename(&input, folder.path().join("input.1")).expect("renamed");
+        fs::create_dir(&input).expect("room");
+        assert_eq!([next(), next()], ["", ""]);
+        fs::remove_dir(&input).expect("empty");
+        fs::write(&input, "two\n").expect("room");
+        assert_eq!(next(), "two\n");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = |mode| fs::set_permissions(&input, fs::Permissions::from_mode(mode)).expect("ours");
+            fs::rename(&input, folder.path().join("input.2")).expect("renamed");
+            fs::write(&input, "three\n").expect("room");
+            mode(0);
+            // Root opens it all the same.
+            if open(&input).is_err() {
+                assert_eq!(next(), "");
+                mode(0o600);
+            }
+            assert_eq!(next(), "three\n");
+        }
     }
 
     #[test]

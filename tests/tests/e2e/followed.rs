@@ -75,6 +75,25 @@ fn a_file_is_followed_over_rename_truncation_and_removal() {
 }
 
 #[test]
+fn a_new_file_that_can_not_be_opened_yet_does_not_end_the_run() {
+    let site = Site::new(&[to_file("main", "out.jsonl")]);
+    append(&site, "in.jsonl", &events(0..10));
+    let mut run = follow(&site, "in.jsonl");
+    run.until("the lines that were there", || has_arrived(&site, 0, 10));
+    fs::rename(site.path("in.jsonl"), site.path("in.jsonl.1")).expect("renamed");
+    fs::create_dir(site.path("in.jsonl")).expect("room");
+    run.until_said("in.jsonl: expected a file, found a folder: the new file is read once it can be opened");
+    append(&site, "in.jsonl.1", &events(10..20));
+    run.until("what was appended to the old file meanwhile", || has_arrived(&site, 0, 20));
+    fs::remove_dir(site.path("in.jsonl")).expect("empty");
+    append(&site, "in.jsonl", &events(20..30));
+    run.until("the new file", || has_arrived(&site, 0, 30));
+    run.signal("TERM");
+    let ended = run.end().with_code(0);
+    assert_eq!(ended.stderr.matches("expected a file").count(), 1, "{ended:#?}");
+}
+
+#[test]
 fn a_run_reads_on_where_the_last_one_has_stopped() {
     let site = Site::new(&[to_file("main", "out.jsonl")]);
     append(&site, "in.jsonl", &events(0..10));
