@@ -25,7 +25,7 @@ use jackfield_loader::{
     show_path,
 };
 
-use super::source::{BLOCK, Found, Source};
+use super::source::{BLOCK, Found, Source, is_whole};
 use crate::{
     gzip::{decompressed, is_compressed, read_full},
     log,
@@ -107,6 +107,7 @@ pub(super) fn resume(path: &Path, mut position: Position) -> io::Result<RegularF
         buffer: Vec::new(),
         inside: false,
         ended: false,
+        failed: None,
         position,
     }))
 }
@@ -200,7 +201,15 @@ pub(super) struct Followed {
 
 impl Followed {
     fn new(path: &Path, file: File, position: Position) -> Self {
-        Self { path: path.to_owned(), file, position, left: 0, inside: false, came: Instant::now(), is_told: false }
+        Self {
+            path: path.to_owned(),
+            file,
+            position,
+            left: 0,
+            inside: false,
+            came: Instant::now(),
+            is_told: false,
+        }
     }
 
     /// Goes on with the file that is at the path now, from its start. Gives whether it can be read. One that can't be
@@ -282,21 +291,45 @@ pub(super) struct Compressed {
     /// Whether the block that was given is a part of a line.
     inside: bool,
     ended: bool,
+    /// The file is damaged from here on.
+    failed: Option<io::Error>,
     position: Position,
 }
 
 impl Compressed {
     fn next(&mut self, block: &mut [u8]) -> io::Result<Found> {
-        let old = self.buffer.len();
-        self.buffer.resize(BLOCK, 0);
-        let read = read_full(&mut self.decoder, &mut self.buffer[old..]);
-        let len = old + read.as_ref().copied().unwrap_or_default();
-        self.buffer.truncate(len);
-        self.ended |= read? == 0 && old < BLOCK;
+        if self.failed.is_none() {
+            let room = BLOCK - self.buffer.len();
+            // What was decompressed before an error is in the buffer.
+            match (&mut self.decoder).take(room as u64).read_to_end(&mut self.buffer) {
+                Ok(read) => self.ended |= read == 0 && room > 0,
+                Err(error) => self.fail(&error),
+            }
+        }
+        if self.buffer.is_empty()
+            && let Some(error) = self.failed.take()
+        {
+            return Err(error);
+        }
+        let len = self.buffer.len();
         block[..len].copy_from_slice(&self.buffer);
         let found = Found { len, end: self.ended, full: len == BLOCK };
         self.inside = is_inside(found, block);
         Ok(found)
+    }
+
+    /// Keeps the whole lines before the damage, and the error for the time when they are taken.
+    fn fail(&mut self, error: &io::Error) {
+        let read = self.position.offset + self.buffer.len() as u64;
+        let text =
+            format!("{error}: {read} bytes could be decompressed, and the whole lines in them are taken");
+        self.failed = Some(io::Error::new(error.kind(), text));
+        let lines = memchr::memrchr(b'\n', &self.buffer).map_or(0, |at| at + 1);
+        if is_whole(&self.buffer[lines..]) {
+            self.ended = true;
+        } else {
+            self.buffer.truncate(lines);
+        }
     }
 }
 
@@ -306,90 +339,4 @@ fn is_inside(found: Found, block: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The file, the number of bytes that were given, and what the next run would begin with.
-    fn resumed(folder: &Path, taken: usize) -> (RegularFile, u64) {
-        let (input, state) = (folder.join("input"), folder.join("state"));
-        let mut file = resume(&input, Position::open(&state).expect("room")).expect("there");
-        let mut block = vec![0; BLOCK];
-        file.next(&mut block, &|| true).expect("readable");
-        file.take(taken).expect("there");
-        let kept = Position::open(&state).expect("there").offset;
-        (file, kept)
-    }
-
-    #[test]
-    fn a_run_that_is_killed_inside_a_long_line_begins_with_its_start() {
-        let folder = tempfile::tempdir().expect("room");
-        let long = "x".repeat(2 * BLOCK);
-        fs::write(folder.path().join("input"), format!("one\n{long}")).expect("room");
-        let (mut file, kept) = resumed(folder.path(), 4);
-        assert_eq!(kept, 4);
-        let mut block = vec![0; BLOCK];
-        assert!(file.next(&mut block, &|| true).expect("readable").full);
-        file.take(BLOCK).expect("there");
-        assert_eq!(Position::open(&folder.path().join("state")).expect("there").offset, 4);
-        fs::write(folder.path().join("input"), format!("one\n{long}\n")).expect("room");
-        assert_eq!(file.next(&mut block, &|| true).expect("readable").len, BLOCK);
-        file.take(BLOCK).expect("there");
-        assert_eq!(file.next(&mut block, &|| true).expect("readable").len, 1);
-        file.take(1).expect("there");
-        let end = 4 + long.len() as u64 + 1;
-        assert_eq!(Position::open(&folder.path().join("state")).expect("there").offset, end);
-    }
-
-    #[test]
-    fn a_new_file_that_can_not_be_opened_yet_is_waited_for() {
-        let folder = tempfile::tempdir().expect("room");
-        let input = folder.path().join("input");
-        fs::write(&input, "one\n").expect("room");
-        let (RegularFile::Followed(mut file), _) = resumed(folder.path(), 4) else { panic!("compressed") };
-        let mut next = || {
-            // Nothing is appended to the old file any more.
-            file.came = Instant::now().checked_sub(LAST_BYTES).expect("the clock has run for a second");
-            let mut block = vec![0; BLOCK];
-            let len = file.next(&mut block, &|| true).expect("it waits").len;
-            file.left = 0;
-            file.position.advance(len, false);
-            String::from_utf8_lossy(&block[..len]).into_owned()
-        };
-        fs::rename(&input, folder.path().join("input.1")).expect("renamed");
-        fs::create_dir(&input).expect("room");
-        assert_eq!([next(), next()], ["", ""]);
-        fs::remove_dir(&input).expect("empty");
-        fs::write(&input, "two\n").expect("room");
-        assert_eq!(next(), "two\n");
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            let mode = |mode| fs::set_permissions(&input, fs::Permissions::from_mode(mode)).expect("ours");
-            fs::rename(&input, folder.path().join("input.2")).expect("renamed");
-            fs::write(&input, "three\n").expect("room");
-            mode(0);
-            // Root opens it all the same.
-            if open(&input).is_err() {
-                assert_eq!(next(), "");
-                mode(0o600);
-            }
-            assert_eq!(next(), "three\n");
-        }
-    }
-
-    #[test]
-    fn a_compressed_file_that_was_renamed_is_not_read_as_lines() {
-        let folder = tempfile::tempdir().expect("room");
-        let input = folder.path().join("input");
-        fs::write(&input, [&[0x1f, 0x8b][..], &[0; 100]].concat()).expect("room");
-        let of = identity(&fs::metadata(&input).expect("there"));
-        let mut position = Position::open(&folder.path().join("state")).expect("room");
-        position.set(of, 10);
-        fs::rename(&input, folder.path().join("input.1")).expect("renamed");
-        fs::write(&input, "one\n").expect("room");
-        let RegularFile::Followed(file) = resume(&input, position).expect("there") else {
-            panic!("compressed")
-        };
-        assert_eq!(file.position.of, identity(&fs::metadata(&input).expect("there")));
-    }
-}
+mod tests;

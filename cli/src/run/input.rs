@@ -19,7 +19,7 @@ use jackfield_loader::{
 use super::{
     followed,
     sink::{Counts, Sink},
-    source::{BLOCK, Source, Stream},
+    source::{BLOCK, Source, Stream, is_whole},
 };
 use crate::{leftovers::BadLines, log};
 
@@ -336,9 +336,4 @@ impl<'a, S: Source> OpenInput<'a, S> {
         let counts = sink.counts_mut();
         *(if self.source.keeps() { &mut counts.left } else { &mut counts.not_stored }) += lines;
     }
-}
-
-/// Whether text without a line feed is a complete line: valid JSON is one, because nothing follows an event.
-fn is_whole(line: &[u8]) -> bool {
-    !line.contains(&b'\n') && serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok()
 }

@@ -51,6 +51,11 @@ pub(super) struct Found {
     pub(super) full: bool,
 }
 
+/// Whether text without a line feed is a complete line: valid JSON is one, because nothing follows an event.
+pub(super) fn is_whole(line: &[u8]) -> bool {
+    !line.contains(&b'\n') && serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok()
+}
+
 impl Stream {
     pub(super) fn new(input: File) -> Self {
         Self {
