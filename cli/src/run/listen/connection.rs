@@ -9,10 +9,15 @@ use std::{
 
 use httparse::Status;
 
-use super::answer::{Answer, Request, Site};
+use super::{
+    answer::{Answer, Request, Site},
+    places::Place,
+};
 
-/// The time for a request to come, and that for its answer to be written.
-const LIMIT: Duration = Duration::from_secs(5);
+/// The time for a request to come.
+const TO_ASK: Duration = Duration::from_secs(2);
+/// The time for its answer to be written.
+const TO_ANSWER: Duration = Duration::from_secs(5);
 /// The time in which the client closes the connection after the answer.
 const CLOSING: Duration = Duration::from_millis(500);
 /// The largest request: its first line and its headers.
@@ -20,13 +25,25 @@ const LARGEST: usize = 8 << 10;
 const MOST_HEADERS: usize = 64;
 
 /// A connection of some kind of socket.
-pub(super) trait Peer: Read + Write + Send + 'static {
+pub(super) trait Peer: Send + Sync + 'static {
+    fn read(&self, block: &mut [u8]) -> io::Result<usize>;
+    fn write(&self, bytes: &[u8]) -> io::Result<usize>;
     /// Limits the time of each read and write.
     fn limit(&self, left: Option<Duration>) -> io::Result<()>;
     fn end_writing(&self) -> io::Result<()>;
+    /// Ends both directions: reads and writes of other threads end, too.
+    fn end(&self) -> io::Result<()>;
 }
 
 impl Peer for TcpStream {
+    fn read(&self, block: &mut [u8]) -> io::Result<usize> {
+        Read::read(&mut &*self, block)
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        Write::write(&mut &*self, bytes)
+    }
+
     fn limit(&self, left: Option<Duration>) -> io::Result<()> {
         self.set_read_timeout(left)?;
         self.set_write_timeout(left)
@@ -34,11 +51,23 @@ impl Peer for TcpStream {
 
     fn end_writing(&self) -> io::Result<()> {
         self.shutdown(Shutdown::Write)
+    }
+
+    fn end(&self) -> io::Result<()> {
+        self.shutdown(Shutdown::Both)
     }
 }
 
 #[cfg(unix)]
 impl Peer for std::os::unix::net::UnixStream {
+    fn read(&self, block: &mut [u8]) -> io::Result<usize> {
+        Read::read(&mut &*self, block)
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        Write::write(&mut &*self, bytes)
+    }
+
     fn limit(&self, left: Option<Duration>) -> io::Result<()> {
         self.set_read_timeout(left)?;
         self.set_write_timeout(left)
@@ -47,23 +76,23 @@ impl Peer for std::os::unix::net::UnixStream {
     fn end_writing(&self) -> io::Result<()> {
         self.shutdown(Shutdown::Write)
     }
+
+    fn end(&self) -> io::Result<()> {
+        self.shutdown(Shutdown::Both)
+    }
 }
 
 /// Answers one request.
-pub(super) fn serve(mut peer: impl Peer, site: &Site) {
+pub(super) fn serve<P: Peer>(place: &Place<P>, site: &Site) {
+    let peer = place.peer();
+    let request = read(peer);
+    place.has_asked();
     // Errors are those of the client, which has gone or is too slow.
-    let _ = match read(&mut peer) {
-        Ok(Ok(request)) => write(&mut peer, &site.answer(&request), request.is_head),
-        Ok(Err(refusal)) => write(&mut peer, &refusal, false),
+    let _ = match request {
+        Ok(Ok(request)) => write(peer, &site.answer(&request), request.is_head),
+        Ok(Err(refusal)) => write(peer, &refusal, false),
         Err(error) => Err(error),
     };
-}
-
-/// Refuses a connection without reading from it.
-pub(super) fn refuse(mut peer: impl Peer) {
-    // A new connection has room for an answer of this size, so that this does not wait.
-    let busy = Answer::text(503, "there are too many connections: try again");
-    let _ = peer.limit(Some(CLOSING)).and_then(|()| peer.write_all(&busy.bytes(false)));
 }
 
 /// The time until the deadline.
@@ -77,8 +106,8 @@ fn is_timeout(error: &io::Error) -> bool {
 }
 
 /// Reads a request, or gives the answer to what is none.
-fn read(peer: &mut impl Peer) -> io::Result<Result<Request, Answer>> {
-    let deadline = Instant::now() + LIMIT;
+fn read(peer: &impl Peer) -> io::Result<Result<Request, Answer>> {
+    let deadline = Instant::now() + TO_ASK;
     let mut bytes = Vec::with_capacity(1024);
     let mut block = [0; 1024];
     loop {
@@ -105,8 +134,8 @@ fn read(peer: &mut impl Peer) -> io::Result<Result<Request, Answer>> {
     }
 }
 
-fn write(peer: &mut impl Peer, answer: &Answer, is_head: bool) -> io::Result<()> {
-    let deadline = Instant::now() + LIMIT;
+fn write(peer: &impl Peer, answer: &Answer, is_head: bool) -> io::Result<()> {
+    let deadline = Instant::now() + TO_ANSWER;
     let bytes = answer.bytes(is_head);
     let mut rest = &bytes[..];
     while !rest.is_empty() {

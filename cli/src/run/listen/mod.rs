@@ -20,6 +20,7 @@ mod history;
 mod html;
 mod metrics;
 mod page;
+mod places;
 mod plot;
 #[cfg(unix)]
 mod unix_socket;
@@ -28,10 +29,7 @@ use std::{
     io,
     net::TcpListener,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     thread,
     time::Duration,
 };
@@ -40,12 +38,11 @@ use self::{
     address::Address,
     answer::Site,
     board::Board,
-    connection::{Peer, refuse, serve},
+    connection::{Peer, serve},
+    places::Places,
 };
 use crate::{exit::CommandError, log, run_state::Snapshot};
 
-/// Connections that are served at the same time; a further one is refused.
-const MOST_CONNECTIONS: usize = 16;
 /// The pause after a connection could not be accepted, because descriptors are used up.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -104,23 +101,17 @@ impl Listening {
 
 /// Accepts connections on a thread, and serves each on a thread of its own.
 fn accept<P: Peer>(next: impl Fn() -> io::Result<P> + Send + 'static, site: Site) -> io::Result<()> {
-    let (site, open) = (Arc::new(site), Arc::new(AtomicUsize::new(0)));
+    let (site, places) = (Arc::new(site), Places::new());
     let accept = move || {
         loop {
             let Ok(peer) = next() else {
                 thread::sleep(PAUSE);
                 continue;
             };
-            if open.fetch_add(1, Ordering::AcqRel) >= MOST_CONNECTIONS {
-                refuse(peer);
-                open.fetch_sub(1, Ordering::AcqRel);
-                continue;
-            }
-            let (site, taken) = (Arc::clone(&site), Taken(Arc::clone(&open)));
+            let (site, place) = (Arc::clone(&site), places.take(peer));
             let serve = move || {
-                let _taken = taken;
                 // A panic has printed its message, and ends this connection alone.
-                let _ = catch_unwind(AssertUnwindSafe(|| serve(peer, &site)));
+                let _ = catch_unwind(AssertUnwindSafe(|| serve(&place, &site)));
             };
             // Without a thread the connection is closed.
             let _ = thread::Builder::new().name("jackfield-http".to_owned()).spawn(serve);
@@ -128,13 +119,4 @@ fn accept<P: Peer>(next: impl Fn() -> io::Result<P> + Send + 'static, site: Site
     };
     thread::Builder::new().name("jackfield-listen".to_owned()).spawn(accept)?;
     Ok(())
-}
-
-/// The place of a connection among [`MOST_CONNECTIONS`].
-struct Taken(Arc<AtomicUsize>);
-
-impl Drop for Taken {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
 }

@@ -1,8 +1,9 @@
 //! `/healthz` and `/readyz`, requests that are wrong, and clients that are slow.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{Error, ErrorKind, Read as _, Write as _},
     net::TcpStream,
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -95,37 +96,67 @@ fn wrong_requests_are_answered_with_what_was_expected() {
     running.end().with_code(0);
 }
 
+/// What answers, if something does.
+fn try_get(port: u16, path: &str) -> String {
+    let mut answer = String::new();
+    let asked = TcpStream::connect(("127.0.0.1", port)).and_then(|mut stream| {
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+        stream.read_to_string(&mut answer)
+    });
+    asked.map_or_else(|error| error.to_string(), |_| answer)
+}
+
+/// Sets a flag when it is dropped, even by a test that fails.
+struct Set<'a>(&'a AtomicBool);
+
+impl Drop for Set<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn slow_clients_hold_up_neither_the_run_nor_others_for_long() {
     let site = Site::new(&[to_file("main", "out.jsonl")]);
     let (mut running, port) = listening(&site, &[]);
     let mut stdin = running.stdin();
     running.until("the backend", || get(port, "/readyz").status == 200);
-    // As many as are served at once, each with a request that does not end; and more, until one is refused: the place of an
-    // earlier request may have become free meanwhile.
-    let connect = || TcpStream::connect(("127.0.0.1", port)).expect("it listens");
-    let mut slow: Vec<_> = (0..16).map(|_| connect()).collect();
-    slow.iter_mut().for_each(|stream| stream.write_all(b"GET / HTTP/1.1\r\nHost: local").expect("it reads"));
-    let refusal = (0..16).find_map(|_| {
-        let (mut further, mut answer) = (connect(), String::new());
-        further.set_read_timeout(Some(Duration::from_secs(1))).expect("a socket");
-        if further.read_to_string(&mut answer).is_ok() {
-            return Some(answer);
+    // More than are served at once. None of their requests ends, and each of them comes again when it is closed.
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let at_end = Set(&ended);
+        for number in 0..64 {
+            let ended = &ended;
+            scope.spawn(move || {
+                while !ended.load(Ordering::Relaxed) {
+                    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { continue };
+                    stream.set_read_timeout(Some(Duration::from_millis(200))).expect("a socket");
+                    if number % 2 == 0 {
+                        let _ = stream.write_all(b"GET / HTTP/1.1\r\nHost: local");
+                    }
+                    let timed_out =
+                        |error: &Error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+                    while !ended.load(Ordering::Relaxed)
+                        && stream.read(&mut [0; 64]).is_err_and(|error| timed_out(&error))
+                    {
+                        // A byte at a time.
+                        let _ = stream.write_all(b"x");
+                    }
+                }
+            });
         }
-        slow.push(further);
-        None
+        let statuses: Vec<_> = (0..20).map(|_| try_get(port, "/healthz")).collect();
+        stdin.write_all(events(0..100).as_bytes()).expect("writable");
+        running.until("the events", || site.lines("out.jsonl") == 100);
+        drop(at_end);
+        assert!(statuses.iter().all(|answer| answer.ends_with("\r\n\r\nok\n")), "{statuses:?}");
     });
-    let refusal = refusal.expect("one is refused");
-    assert!(refusal.starts_with("HTTP/1.1 503 ") && refusal.contains("too many connections"), "{refusal}");
-    stdin.write_all(events(0..100).as_bytes()).expect("writable");
-    running.until("the events", || site.lines("out.jsonl") == 100);
-    // Each of them goes on a byte at a time, and is given up all the same.
-    running.until("a place", || {
-        slow.iter_mut().for_each(|stream| drop(stream.write_all(b"x")));
-        let (mut stream, mut answer) = (connect(), String::new());
-        let asked = stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        asked.and_then(|()| stream.read_to_string(&mut answer)).is_ok() && answer.ends_with("\r\n\r\nok\n")
-    });
+    // One that is alone is given up, too, and gets to know why.
+    let mut slow = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+    slow.write_all(b"GET / HTTP/1.1\r\n").expect("it reads");
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     drop(stdin);
     running.end().with_code(0);
 }
