@@ -27,16 +27,24 @@ impl fmt::Display for Address {
 /// # Errors
 /// What was expected.
 pub(crate) fn parse(text: &str) -> Result<Address, String> {
+    // A path that begins so can be given as `./unix:…`.
+    let has_scheme = text.starts_with("unix:") || text.contains("://");
     #[cfg(unix)]
-    if text.contains('/') {
+    if text.contains('/') && !has_scheme {
         return std::path::absolute(text).map(Address::Unix).map_err(|error| error.to_string());
     }
     let local = text.strip_prefix("localhost:").and_then(|port| port.parse().ok());
     let local = local.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     let expected = || {
-        let missing = if text.parse::<IpAddr>().is_ok() { "; the port is missing" } else { "" };
+        let hint = if has_scheme {
+            ", without a scheme"
+        } else if text.parse::<IpAddr>().is_ok() {
+            "; the port is missing"
+        } else {
+            ""
+        };
         format!(
-            "expected IP:PORT such as 127.0.0.1:9464, localhost:PORT, or the path of a UNIX socket such as ./metrics.sock{missing}"
+            "expected IP:PORT such as 127.0.0.1:9464, localhost:PORT, or the path of a UNIX socket such as ./metrics.sock{hint}"
         )
     };
     local.or_else(|| text.parse().ok()).map(Address::Tcp).ok_or_else(expected)
@@ -74,8 +82,18 @@ mod tests {
             assert!(shown(text).is_err_and(|refusal| refusal.starts_with("expected IP:PORT")), "{text}");
         }
         assert!(shown("::1").is_err_and(|refusal| refusal.ends_with("the port is missing")));
+        for text in
+            ["unix:/run/a.sock", "unix:///run/a.sock", "http://127.0.0.1:9464", "http://[::1]:80/metrics"]
+        {
+            assert!(
+                shown(text).is_err_and(|refusal| refusal.ends_with("./metrics.sock, without a scheme")),
+                "{text}"
+            );
+        }
         #[cfg(unix)]
         assert_eq!(shown("/run/a\nb.sock"), Ok("/run/a\\nb.sock".to_owned()));
+        #[cfg(unix)]
+        assert!(shown("./unix:a.sock").is_ok_and(|path| path.ends_with("/unix:a.sock")));
     }
 
     #[test]
