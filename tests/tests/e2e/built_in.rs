@@ -27,7 +27,10 @@ impl Machine {
         // Beside what cargo has built there are libraries, and a tool finds those beside itself.
         fs::create_dir(machine.path("bin")).expect("room");
         let built = Build::package("fixture-embedded").binary(tool);
-        fs::copy(built, machine.path("bin").join(tool)).expect("copied");
+        // Not by this process: until another thread's child executes its program, the child holds a copy's descriptor, and
+        // the copy can't be executed.
+        let copied = Command::new("cp").arg(built).arg(machine.path("bin").join(tool)).status();
+        assert!(copied.is_ok_and(|status| status.success()), "copied");
         fs::create_dir_all(machine.path(".local/lib/jackfield")).expect("room");
         machine
     }
