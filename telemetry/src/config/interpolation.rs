@@ -8,7 +8,7 @@
 //! | `$${` | a plain `${` |
 //!
 //! A default and a path may contain further references, such as `${file:${CREDENTIALS_DIRECTORY}/token}`. A reference in a
-//! default that is not needed is not evaluated. No error shows a value, because it may be a secret.
+//! default that is not needed is not evaluated. At most 16 references are inside each other. No error shows a value, because it may be a secret.
 
 use std::{
     cell::RefCell,
@@ -23,6 +23,9 @@ use crate::config::values::absolute;
 
 /// The largest file of a value, in bytes.
 const LARGEST: u64 = 64 << 10;
+
+/// The most references inside each other. Each one is a call inside a call, and a thread's stack is limited.
+const DEEPEST: usize = 16;
 
 /// Returns the value of an environment variable.
 pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -98,7 +101,7 @@ impl<'a> Values<'a> {
     /// `text` with its references replaced. `is_option`: it is an option of a plugin, which may come from a file.
     pub(crate) fn fill_in(&self, text: &str, is_option: bool) -> Result<Filled, Fault> {
         self.refuse_shell(text, is_option)?;
-        let mut scan = Scan { values: self, is_option, rest: text, has_reference: false };
+        let mut scan = Scan { values: self, is_option, rest: text, depth: 0, has_reference: false };
         let text = scan.text(false, true)?;
         if text.contains('\0') {
             return Err(Fault::Text(
@@ -156,6 +159,8 @@ struct Scan<'v, 't> {
     values: &'v Values<'v>,
     is_option: bool,
     rest: &'t str,
+    /// How many references are around the rest.
+    depth: usize,
     has_reference: bool,
 }
 
@@ -179,7 +184,12 @@ impl<'t> Scan<'_, 't> {
                 out.push('{');
             } else {
                 self.has_reference = true;
+                if self.depth == DEEPEST {
+                    return Err(too_deep());
+                }
+                self.depth += 1;
                 out.push_str(&self.reference(counts)?);
+                self.depth -= 1;
             }
         }
         if is_nested {
@@ -234,6 +244,12 @@ impl<'t> Scan<'_, 't> {
 
 fn unclosed() -> Fault {
     Fault::Text("expected `}` after `${`, found the end (`$${` writes a plain `${`)".to_owned())
+}
+
+fn too_deep() -> Fault {
+    Fault::Text(format!(
+        "expected at most {DEEPEST} references `${{…}}` inside each other, found more: write fewer defaults in defaults"
+    ))
 }
 
 pub(crate) fn is_variable(name: &str) -> bool {

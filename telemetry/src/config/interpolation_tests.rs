@@ -75,6 +75,21 @@ fn a_reference_that_is_wrong_is_told_without_its_default() {
 }
 
 #[test]
+fn references_inside_each_other_have_a_limit() {
+    let nested = |begin: &str, depth: usize| format!("{}x{}", begin.repeat(depth), "}".repeat(depth));
+    assert_eq!(filled(&nested("${NOPE:-", 16)).as_deref(), Ok("x"));
+    assert_eq!(filled(&nested("${HOST:-", 16)).as_deref(), Ok("example.org"));
+    assert_eq!(filled(&"${NOPE:-x}".repeat(100)), Ok("x".repeat(100)), "side by side there is no limit");
+    for depth in [17, 1000, 100_000] {
+        for begin in ["${NOPE:-", "${HOST:-", "${file:"] {
+            let refusal = filled(&nested(begin, depth)).expect_err(begin);
+            let expected = "expected at most 16 references `${…}` inside each other, found more: write fewer";
+            assert!(refusal.starts_with(expected), "{refusal}");
+        }
+    }
+}
+
+#[test]
 fn a_file_gives_its_content_without_one_newline_at_the_end() {
     let folder = tempfile::tempdir().expect("a folder");
     for (content, expected) in [

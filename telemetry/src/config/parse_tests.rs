@@ -68,6 +68,37 @@ fn all_that_can_be_written_is_read() {
 }
 
 #[test]
+fn a_text_that_is_nested_deeply_is_refused() {
+    const DEPTH: usize = 100_000;
+    let repeat = |text: &str| text.repeat(DEPTH);
+    for option in [
+        format!("x = {}{}", repeat("["), repeat("]")),
+        format!("x = {}", repeat("[")),
+        format!("x = {}1{}", repeat("{a="), repeat("}")),
+        format!("x = {}", repeat("{a=")),
+        format!("x = {}1", repeat("[{a=")),
+        format!("x{} = 1", repeat(".a")),
+        format!("x = {{ a{} = 1 }}", repeat(".a")),
+        format!("[backend.config.x{}]", repeat(".a")),
+        format!("[[backend.config.x{}]]", repeat(".a")),
+        format!("x = \"{}{}\"", repeat("${NOPE:-"), repeat("}")),
+    ] {
+        let text = format!("[[backend]]\nplugin = \"a\"\n[backend.config]\n{option}\n");
+        let begin: String = option.chars().take(40).collect();
+        // The stack of a thread, as at a reload.
+        let read = std::thread::spawn(move || read_all(&text).1);
+        let mistakes = read.join().expect("no panic");
+        assert!(!mistakes.is_empty(), "{begin}");
+        let told = mistakes[0].to_string();
+        assert!(
+            told.contains("config.toml:4: ") && told.contains("80 deep") | told.contains("at most 16"),
+            "{told}"
+        );
+        assert!(told.len() < 300 && !told.contains('\n'), "{begin}: {told}");
+    }
+}
+
+#[test]
 fn a_key_of_the_plugins_configuration_leads_to_its_line() {
     let config = read(FULL).expect("a configuration");
     let line = |key| config.backends[0].place_of(key).map(|place| place.line);

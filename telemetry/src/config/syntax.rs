@@ -2,7 +2,7 @@
 //!
 //! No message repeats a value of the text, because the value may be a secret.
 
-use std::{ops::Range, path::Path};
+use std::{cmp::Reverse, ops::Range, path::Path};
 
 use toml::{
     Spanned,
@@ -23,13 +23,24 @@ pub(super) fn parse(text: &str) -> Result<Spanned<DeTable<'_>>, Vec<SyntaxError>
     let mut found: Vec<_> = errors
         .iter()
         .map(|error| {
-            let at = error.span().unwrap_or_default();
+            let at = error.span().unwrap_or_else(|| longest_key(text));
             SyntaxError { what: describe(text, &table, error.message(), &at), at }
         })
         .collect();
     found.sort_by_key(|error| error.at.start);
     found.dedup_by_key(|error| line_of(text, error.at.start).start);
     if found.is_empty() { Ok(table) } else { Err(found) }
+}
+
+/// Where the parser names no place: the line whose key has the most parts.
+fn longest_key(text: &str) -> Range<usize> {
+    let mut start = 0;
+    let lines = text.split_inclusive('\n').map(|line| {
+        start += line.len();
+        (line.matches('.').count(), start - line.len())
+    });
+    let at = lines.max_by_key(|(dots, start)| (*dots, Reverse(*start))).map_or(0, |(_, start)| start);
+    at..at
 }
 
 /// The bytes of the line that has this place, without its end.
@@ -49,6 +60,10 @@ fn describe(text: &str, table: &Spanned<DeTable<'_>>, message: &str, at: &Range<
     }
     if message.starts_with("duplicate key") {
         return duplicate(text, table.get_ref(), at);
+    }
+    if message.contains("recurs") {
+        return "lists, tables or the parts of a key are nested more than 80 deep: write fewer levels"
+            .to_owned();
     }
     let key = line.split_once('=').map(|(key, _)| key.trim()).filter(|key| is_plain(key));
     let of_key = key.map(|key| format!(" of `{key}`")).unwrap_or_default();
