@@ -334,6 +334,9 @@ impl Client {
         let mut endpoint: Endpoint = request.endpoint.clone();
         for _ in 0..=MOST_REDIRECTS {
             let host = endpoint.host();
+            if let Some(reason) = self.way.refusal(&endpoint) {
+                return Err(Outcome::refused(format!("{host}: nothing is sent, because {reason}")));
+            }
             let mut sent = reqwest::Request::new(request.method.clone(), endpoint.url().clone());
             sent.headers_mut().clone_from(&request.headers);
             if is_gzip {

@@ -66,6 +66,14 @@ impl Way {
         }
     }
 
+    /// Why no request may go to `endpoint`.
+    pub(crate) fn refusal(&self, endpoint: &Endpoint) -> Option<&str> {
+        match self {
+            Self::Network(proxies) => proxies.refusal(endpoint.url()),
+            Self::Socket(_) => None,
+        }
+    }
+
     /// The credentials for the proxy before `endpoint`.
     pub(crate) fn credentials(&self, endpoint: &Endpoint) -> Vec<Secret> {
         match self {

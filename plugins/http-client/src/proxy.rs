@@ -29,17 +29,21 @@ const NONE: &str = "none";
 /// The proxies of one client.
 #[derive(Clone, Default)]
 pub(crate) struct Proxies {
-    http: Option<Url>,
-    https: Option<Url>,
+    http: Option<Named>,
+    https: Option<Named>,
     direct: NoProxy,
     /// Whether the system's settings count for what has no proxy.
     uses_system: bool,
 }
 
+/// The proxy that a variable or the option names, or why it names none.
+type Named = Result<Url, String>;
+
 /// Why a text names no proxy. It may hold a password, so that no message repeats it.
 enum Refusal {
     /// A character of user name or password has a meaning in a URL.
     Raw,
+    Socks,
     NoProxy,
 }
 
@@ -47,63 +51,69 @@ impl Proxies {
     /// The proxy that the option names, or those of the environment. `endpoint` is where most requests go.
     ///
     /// # Errors
-    /// [`Error::config`] for the option `proxy`: it names no proxy, or a variable that `endpoint` depends on has a raw
-    /// character in its password.
+    /// [`Error::config`] for the option `proxy`: it, or the variable that `endpoint` depends on, names no proxy that can be
+    /// used. A request that went directly instead would go around a proxy that somebody demands.
     pub(crate) fn open(option: Option<&Secret>, endpoint: &Endpoint) -> Result<Self, Error> {
         match option.map(Secret::reveal) {
-            None => Self::from_environment(endpoint, &|name| env::var(name).ok()),
+            None => {
+                let proxies = Self::from_environment(&|name| {
+                    // A value that is not UTF-8 names no proxy, and is set.
+                    env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+                });
+                match proxies.refusal(endpoint.url()) {
+                    Some(reason) => Err(Error::config("proxy", format!("is left out, and {reason}"))),
+                    None => Ok(proxies),
+                }
+            }
             Some(NONE) => Ok(Self::default()),
             Some(text) => {
                 let url = parse(text).map_err(|refusal| Error::config("proxy", refusal.told()))?;
-                Ok(Self { http: Some(url.clone()), https: Some(url), ..Self::default() })
+                Ok(Self { http: Some(Ok(url.clone())), https: Some(Ok(url)), ..Self::default() })
             }
         }
     }
 
-    fn from_environment(
-        endpoint: &Endpoint,
-        variable: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Self, Error> {
+    fn from_environment(variable: &dyn Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| {
             let names = [name.to_ascii_uppercase(), name.to_owned()];
             names.into_iter().find_map(|name| {
-                Some((variable(&name).filter(|value| !value.is_empty())?, name))
-                    .map(|(value, name)| (name, value))
+                let value = variable(&name).filter(|value| !value.is_empty())?;
+                Some((name, value))
             })
         };
         if variable("REQUEST_METHOD").is_some() {
-            return Ok(Self::default());
+            return Self::default();
         }
-        let direct = NoProxy::parse(&set("no_proxy").map(|(_, value)| value).unwrap_or_default());
-        let goes_directly = direct.contains(endpoint.url());
         let proxy = |scheme: &str| {
-            let Some((name, value)) = set(&format!("{scheme}_proxy")).or_else(|| set("all_proxy")) else {
-                return Ok(None);
-            };
-            match parse(&value) {
-                Ok(url) => Ok(Some(url)),
-                Err(refusal @ Refusal::Raw)
-                    if !goes_directly && (scheme == "https") == endpoint.is_https() =>
-                {
-                    let reason = format!("the environment variable {name} {}", refusal.told());
-                    Err(Error::config("proxy", format!("is left out, and {reason}")))
-                }
-                Err(refusal) => {
-                    tracing::warn!("the environment variable {name} {}", refusal.told());
-                    Ok(None)
-                }
-            }
+            let (name, value) = set(&format!("{scheme}_proxy")).or_else(|| set("all_proxy"))?;
+            Some(
+                parse(&value)
+                    .map_err(|refusal| format!("the environment variable {name} {}", refusal.told())),
+            )
         };
-        Ok(Self { http: proxy("http")?, https: proxy("https")?, direct, uses_system: true })
+        let direct = NoProxy::parse(&set("no_proxy").map(|(_, value)| value).unwrap_or_default());
+        Self { http: proxy("http"), https: proxy("https"), direct, uses_system: true }
     }
 
-    /// The proxy of requests to `url`.
-    pub(crate) fn before(&self, url: &Url) -> Option<Url> {
+    fn named(&self, url: &Url) -> Option<&Named> {
         if self.direct.contains(url) {
             return None;
         }
-        let named = if url.scheme() == "https" { &self.https } else { &self.http };
-        named.clone().or_else(|| if self.uses_system { of_the_system(url) } else { None })
+        if url.scheme() == "https" { self.https.as_ref() } else { self.http.as_ref() }
+    }
+
+    /// Why no request may go to `url`: what is to name its proxy names none.
+    pub(crate) fn refusal(&self, url: &Url) -> Option<&str> {
+        self.named(url)?.as_ref().err().map(String::as_str)
+    }
+
+    /// The proxy of requests to `url`, unless there is a [refusal](Self::refusal).
+    pub(crate) fn before(&self, url: &Url) -> Option<Url> {
+        match self.named(url) {
+            Some(named) => named.as_ref().ok().cloned(),
+            None if self.uses_system && !self.direct.contains(url) => of_the_system(url),
+            None => None,
+        }
     }
 }
 
@@ -137,6 +147,7 @@ impl Refusal {
             Self::Raw => {
                 "has one of the characters `#`, `/`, `?` or `@` in its user name or password: write %23, %2F, %3F or %40"
             }
+            Self::Socks => "names a SOCKS proxy; this build speaks http and https proxies",
             Self::NoProxy => "does not name a proxy; expected an address such as http://host:3128",
         }
     }
@@ -147,8 +158,12 @@ fn parse(text: &str) -> Result<Url, Refusal> {
     if rest.rsplit_once('@').is_some_and(|(user, _)| user.contains(['#', '/', '?', '@'])) {
         return Err(Refusal::Raw);
     }
-    // The parser drops a port that is the scheme's own, and takes some texts for hosts that are none.
-    let is_known = matches!(scheme, "http" | "https" | "socks4" | "socks4a" | "socks5" | "socks5h");
+    let scheme = scheme.to_ascii_lowercase();
+    if matches!(scheme.as_str(), "socks" | "socks4" | "socks4a" | "socks5" | "socks5h") {
+        return Err(Refusal::Socks);
+    }
+    // The parser takes some texts for hosts that are none.
+    let is_known = matches!(scheme.as_str(), "http" | "https");
     let url = Url::parse(&format!("{scheme}://{rest}"))
         .ok()
         .filter(|url| is_known && !rest.starts_with('/') && url.has_host());
@@ -164,7 +179,9 @@ mod tests {
         let variable = |name: &str| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         };
-        Proxies::from_environment(&endpoint, &variable).map_err(|error| error.to_string())
+        let proxies = Proxies::from_environment(&variable);
+        let refusal = proxies.refusal(endpoint.url()).map(str::to_owned);
+        refusal.map_or(Ok(proxies), Err)
     }
 
     fn before(proxies: &Proxies, url: &str) -> Option<String> {
@@ -201,6 +218,8 @@ mod tests {
             ("", "does not name a proxy"),
             ("ftp://me:hunter2@proxy", "does not name a proxy"),
             ("http://me:hunter2#@proxy", "write %23"),
+            ("http://me:hunter2@127.0.0.1:99999", "does not name a proxy"),
+            ("socks5://me:hunter2@h:1", "names a SOCKS proxy; this build speaks http and https proxies"),
         ] {
             let refusal = open(text).map(|_| ()).expect_err(text).to_string();
             assert!(refusal.starts_with("proxy: ") && refusal.contains(expected), "{refusal}");
@@ -218,8 +237,7 @@ mod tests {
         ] {
             let refusal = |endpoint, variables: &[_]| proxies(endpoint, variables).map(drop);
             let told = refusal("http://h/", &[("http_proxy", value)]).expect_err(value);
-            let expected =
-                "proxy: is left out, and the environment variable http_proxy has one of the characters";
+            let expected = "the environment variable http_proxy has one of the characters";
             assert!(told.starts_with(expected) && !told.contains("hun") && !told.contains("3128"), "{told}");
             assert!(refusal("https://h/", &[("HTTPS_PROXY", value)]).is_err());
             assert!(refusal("https://h/", &[("all_proxy", value)]).is_err());
@@ -229,12 +247,42 @@ mod tests {
     }
 
     #[test]
+    fn a_variable_that_names_no_proxy_is_refused_where_the_proxy_is_needed() {
+        for (value, expected) in [
+            ("http://u:hunter2@127.0.0.1:99999", "does not name a proxy"),
+            ("htp://x", "does not name a proxy"),
+            ("http://", "does not name a proxy"),
+            (" ", "does not name a proxy"),
+            ("http://h\u{fffd}:1", "does not name a proxy"),
+            ("socks5://u:hunter2@h:1", "names a SOCKS proxy; this build speaks http and https proxies"),
+            ("SOCKS5H://h", "names a SOCKS proxy"),
+        ] {
+            let open = |endpoint, variables: &[_]| proxies(endpoint, variables);
+            for name in ["HTTP_PROXY", "http_proxy", "all_proxy"] {
+                let refusal = open("http://h/", &[(name, value)]).map(drop).expect_err(value);
+                assert!(
+                    refusal.starts_with(&format!("the environment variable {name} {expected}")),
+                    "{refusal}"
+                );
+                assert!(!refusal.contains("hunter2") && !refusal.contains('\n'), "{refusal}");
+            }
+            let exempt = open("http://h/", &[("HTTP_PROXY", value), ("NO_PROXY", "h")]).expect("not needed");
+            assert_eq!(before(&exempt, "http://h/"), None);
+            // Another address of the same backend may need it: that for deletion, or that of a redirect.
+            let other = Url::parse("http://other/").expect("valid");
+            assert!(exempt.refusal(&other).is_some_and(|refusal| refusal.contains(expected)));
+            assert!(open("https://h/", &[("HTTP_PROXY", value)]).is_ok(), "it is not needed");
+            assert!(open("http://h/", &[("HTTP_PROXY", value), ("REQUEST_METHOD", "GET")]).is_ok());
+        }
+    }
+
+    #[test]
     fn a_value_that_names_no_proxy_is_recognized() {
         for value in [
             "http://proxy:3128",
             "proxy:3128",
             "http://u:p@proxy",
-            "socks5://proxy",
+            "HTTPS://proxy",
             "http://[::1]:3128/",
             "proxy",
         ] {

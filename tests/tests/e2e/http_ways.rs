@@ -196,3 +196,33 @@ fn a_proxy_with_a_raw_character_in_its_password_is_refused_without_any_of_it() {
         );
     }
 }
+
+#[test]
+fn a_variable_that_names_no_proxy_is_refused_and_nothing_goes_directly() {
+    let server = HttpServer::start(Reply::status(200));
+    // A name of this machine that needs an entry in NO_PROXY, unlike 127.0.0.1.
+    let url = server.url("/in").replace("127.0.0.1", "0.0.0.0");
+    let config = json!({ "url": url });
+    for (value, expected) in [
+        ("http://me:s3cret@127.0.0.1:99999", "does not name a proxy; expected an address"),
+        ("htp://x", "does not name a proxy; expected an address"),
+        ("http://", "does not name a proxy; expected an address"),
+        ("socks5://me:s3cret@h:1", "names a SOCKS proxy; this build speaks http and https proxies"),
+    ] {
+        for variable in ["HTTP_PROXY", "all_proxy"] {
+            let said = child(&config, &[(variable, value)]);
+            let expected =
+                format!("`proxy`: is left out, and the environment variable {variable} {expected}");
+            assert!(said.starts_with("it fails: ") && said.contains(&expected), "{said}");
+            assert!(!said.contains("s3cret"), "{said}");
+        }
+        let option = refusable(&json!({"url": url, "proxy": value})).expect_err("it names no proxy");
+        assert!(option.contains(&format!("`proxy`: {expected}")) && !option.contains("s3cret"), "{option}");
+    }
+    assert_eq!(server.served(), 0, "nothing went around the proxy");
+    for environment in [&[("HTTP_PROXY", "htp://x"), ("NO_PROXY", "0.0.0.0")][..], &[("HTTP_PROXY", "")]] {
+        let said = child(&config, environment);
+        assert!(said.contains("outcome: Delivered"), "{said}");
+    }
+    assert_eq!(server.served(), 2);
+}
