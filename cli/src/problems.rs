@@ -28,8 +28,38 @@ impl Snapshot {
 
 fn of_backend(backend: &BackendNow) -> impl Iterator<Item = String> {
     let paused = backend.paused_s.map(|seconds| {
-        let reason = backend.last_error.as_ref().map_or(String::new(), |error| format!(": {error}"));
+        let reason = backend
+            .last_error
+            .as_ref()
+            .map_or(String::new(), |error| format!(": {}", cause(&error.to_string())));
         format!("{}: circuit open, next attempt in {seconds} s{reason}", backend.name)
     });
     paused.into_iter().chain(status_text::not_as_configured(backend))
+}
+
+/// The reason in the error of a call that an open circuit has refused: the problem says that by itself, with the time of
+/// the next attempt.
+fn cause(error: &str) -> &str {
+    let reason = error.strip_prefix("circuit open for another ").and_then(|rest| rest.split_once(" s: "));
+    reason.map_or(error, |(_, reason)| reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jackfield_loader::Failure;
+
+    use super::cause;
+
+    #[test]
+    fn an_open_circuit_is_said_once() {
+        let failure = |reason: &str| {
+            let (retry_after, reason) = (Duration::from_millis(200), reason.to_owned());
+            Failure::CircuitOpen { retry_after, reason }.to_string()
+        };
+        assert_eq!(cause(&failure("no answer")), "no answer");
+        assert_eq!(cause(&failure("within 2 s: no answer")), "within 2 s: no answer");
+        assert_eq!(cause("127.0.0.1:8080: connection refused"), "127.0.0.1:8080: connection refused");
+    }
 }
