@@ -41,7 +41,7 @@ use crate::{
 struct Config {
     /// The file. Its folder must exist; a missing file is made, with mode 0600. A relative path starts at the tool's
     /// working folder.
-    #[cfg_attr(test, schemars(extend("format" = "output-file")))]
+    #[cfg_attr(test, schemars(extend("format" = "output-file", "minLength" = 1)))]
     path: PathBuf,
     /// Whether a batch is on the disk (fsync) before it counts as delivered. This is slower, and protects from a power
     /// failure.

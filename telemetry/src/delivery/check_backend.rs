@@ -58,6 +58,9 @@ fn fault_of_file(file: &Path, is_read: bool) -> Option<String> {
         let error = files::open(file, Access::ReadLinked).err()?;
         return Some(format!("{shown}: {error}"));
     }
+    if file.is_dir() {
+        return Some(format!("{shown}: expected a file, found a folder"));
+    }
     // The folder of a bare name is the working folder.
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty())?;
     (!folder.is_dir()).then(|| format!("{shown}: its folder does not exist"))
