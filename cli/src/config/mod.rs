@@ -19,8 +19,8 @@ pub(crate) fn help() -> String {
 pub(crate) const HELP: Help = Help {
     examples: "  jackfield config check\n  jackfield config check --config /etc/jackfield/config.toml --json\n  \
          jackfield config show",
-    notes: "`check` finds everything that can be wrong without the network: keys, options by the schemas\n\
-         of the plugins, trust, files that are named, limits and sandbox. It lists all mistakes, each in\n\
+    notes: "`check` judges without the network: keys, options by the schemas of the plugins, trust, files\n\
+         that are named, limits and sandbox. It lists all mistakes, each in\n\
          one line of standard error, and ends with exit code 3 if there is one. No plugin's code runs. So\n\
          what only a plugin itself refuses when it opens, or its platform, shows `jackfield doctor`.\n\n\
          `show` prints each value that is in force, and where it comes from. References such as ${NAME}\n\
