@@ -53,7 +53,8 @@ pub(super) fn run(common: &CommonArgs) -> Result<Exit, CommandError> {
             let text = refusal.line(&backend.name);
             // A lock that can't be read refuses each plugin.
             if !mistakes.iter().any(|mistake| mistake.text == text) {
-                mistakes.push(Mistake { line: None, backend: Some(backend.name.clone()), text });
+                let line = refusal.place().map(|place| place.line);
+                mistakes.push(Mistake { line, backend: Some(backend.name.clone()), text });
             }
         }
     }

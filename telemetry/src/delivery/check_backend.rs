@@ -36,8 +36,10 @@ pub fn check_backend(config: &Config, backend: &BackendConfig, known: &[Place]) 
     let mut faults: Vec<_> = faults.map(|(path, what)| (option(&path), what)).collect();
     faults.sort_by_key(|(key, _)| backend.place_below(key).map(|place| place.line));
     for (key, what) in faults {
-        if !backend.place_below(&key).is_some_and(|place| known.contains(place)) {
-            found.push(OpenError::Config { reason: backend.conceal(&source.line(&key, &what)).into() });
+        let at = backend.place_below(&key);
+        if !at.is_some_and(|place| known.contains(place)) {
+            let reason = backend.conceal(&source.line(&key, &what)).into();
+            found.push(OpenError::Config { reason, at: at.cloned() });
         }
     }
     let rehearsed = Backend::rehearse(&file.candidate, &options);

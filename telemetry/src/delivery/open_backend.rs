@@ -41,6 +41,8 @@ pub enum OpenError {
     Config {
         /// File, line, backend, key, what is wrong with it, and the nearest right key.
         reason: ForeignText,
+        /// The first place that the reason names.
+        at: Option<Place>,
     },
     /// The lock file can't be read or is wrong.
     #[error("{reason}")]
@@ -66,6 +68,12 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// The place in the configuration that the error is about.
+    #[must_use]
+    pub const fn place(&self) -> Option<&Place> {
+        if let Self::Config { at, .. } = self { at.as_ref() } else { None }
+    }
+
     /// The message for people who have several backends.
     #[must_use]
     pub fn line(&self, backend: &str) -> String {
@@ -98,7 +106,7 @@ impl OpenError {
                 Self::Lock { reason: reason.to_string().into() }
             }
             Error::Open(open) => match &open.failure {
-                OpenFailure::Config { .. } => Self::Config { reason },
+                OpenFailure::Config { .. } => Self::Config { reason, at: None },
                 // A platform that can't be reached may never answer.
                 OpenFailure::Call(
                     Failure::Failed { status: abi::STATUS_UNAVAILABLE, .. } | Failure::TimedOut { .. },
@@ -212,7 +220,7 @@ impl Loaded {
     }
 }
 
-impl PluginSource<'_> {
+impl<'a> PluginSource<'a> {
     /// Where the plugin is.
     pub(crate) fn find(self) -> Result<Location, OpenError> {
         let Self { config, plugins, folder } = self;
@@ -330,7 +338,9 @@ impl PluginSource<'_> {
     /// The error, with the key of the configuration if the backend does not open because of one.
     pub(super) fn refused_at(self, error: &Error, schema: Option<&str>) -> OpenError {
         match self.wrong_key(error, schema) {
-            Some(line) => OpenError::Config { reason: self.config.reason(&line).into() },
+            Some((at, line)) => {
+                OpenError::Config { reason: self.config.reason(&line).into(), at: at.cloned() }
+            }
             None => self.refused(error),
         }
     }
@@ -356,7 +366,8 @@ impl PluginSource<'_> {
         if lines.is_empty() {
             return Ok(());
         }
-        Err(OpenError::Config { reason: self.config.conceal(&lines.join("; ")).into() })
+        let at = faults.first().and_then(|fault| self.config.place_below(&option(&fault.path)));
+        Err(OpenError::Config { reason: self.config.conceal(&lines.join("; ")).into(), at: at.cloned() })
     }
 
     /// What is wrong with the options by the plugin's schema; nothing without a schema that can be used.
@@ -376,7 +387,7 @@ impl PluginSource<'_> {
     }
 
     /// The message about a key of the configuration, if the backend does not open because of it.
-    fn wrong_key(self, error: &Error, schema: Option<&str>) -> Option<String> {
+    fn wrong_key(self, error: &Error, schema: Option<&str>) -> Option<(Option<&'a Place>, String)> {
         let Error::Open(open) = error else { return None };
         match &open.failure {
             OpenFailure::Config { key, message } => {
@@ -384,16 +395,17 @@ impl PluginSource<'_> {
                 let schema = self.schema(schema).filter(|_| !key.is_empty());
                 let hint = schema.and_then(|schema| schema.suggest(key));
                 let hint = hint.map(|hint| format!(", {hint}")).unwrap_or_default();
-                Some(self.line(&option(key), &format!("{message}{hint}")))
+                let key = option(key);
+                Some((self.config.place_below(&key), self.line(&key, &format!("{message}{hint}"))))
             }
             OpenFailure::Stage { stage: Stage::Sandbox, message } => {
                 let (key, what) = key_of_sandbox(message)?;
-                Some(self.line(key, what))
+                Some((self.config.place_below(key), self.line(key, what)))
             }
             OpenFailure::Stage { stage: Stage::Process, message } => {
                 let place = self.plugins.helper_place.as_ref();
                 let what = fault_of_helper(message).filter(|_| self.plugins.helper.is_some())?;
-                Some(format!("{}`plugins.helper`: {what}", configuration(place)))
+                Some((place, format!("{}`plugins.helper`: {what}", configuration(place))))
             }
             _ => None,
         }

@@ -41,7 +41,10 @@ fn the_key_of_a_sandbox_error_is_found_in_its_message() {
 #[test]
 fn a_failure_that_may_pass_is_unavailable() {
     let reason = jackfield_loader::ForeignText::from("why");
-    assert_eq!(refusal::<{ abi::STATUS_INVALID_CONFIG }>(), OpenError::Config { reason: reason.clone() });
+    assert_eq!(
+        refusal::<{ abi::STATUS_INVALID_CONFIG }>(),
+        OpenError::Config { reason: reason.clone(), at: None }
+    );
     assert_eq!(refusal::<{ abi::STATUS_FAILED }>(), OpenError::Plugin { reason: reason.clone(), ran: true });
     assert_eq!(refusal::<{ abi::STATUS_UNAVAILABLE }>(), OpenError::Unavailable { reason });
 }

@@ -54,7 +54,9 @@ fn check_lists_all_mistakes_of_the_file_and_of_every_backend() {
         assert!(lines.iter().any(|line| line.starts_with(start)), "{start}: {ended:#?}");
     }
     assert_eq!((&mistakes[0]["line"], &mistakes[0]["backend"]), (&2.into(), &Value::Null));
-    assert!(mistakes.iter().any(|mistake| mistake["backend"] == "b"), "{ended:#?}");
+    let of = |backend: &'static str| mistakes.iter().filter(move |mistake| mistake["backend"] == backend);
+    assert!(of("a").count() == 2 && of("a").all(|mistake| mistake["line"] == 7), "{ended:#?}");
+    assert!(of("b").count() == 1 && of("b").all(|mistake| mistake["line"].is_null()), "{ended:#?}");
     assert_eq!(ended.stderr.lines().count(), expected.len(), "each is a line of standard error, too");
 
     site.write("config.toml", to_file("a", "out.jsonl"));
