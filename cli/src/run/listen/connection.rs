@@ -2,8 +2,7 @@
 //! reads or writes.
 
 use std::{
-    io::{self, Read, Write},
-    net::{Shutdown, TcpStream},
+    io,
     time::{Duration, Instant},
 };
 
@@ -11,6 +10,7 @@ use httparse::Status;
 
 use super::{
     answer::{Answer, Request, Site},
+    peer::Peer,
     places::Place,
 };
 
@@ -23,64 +23,6 @@ const CLOSING: Duration = Duration::from_millis(500);
 /// The largest request: its first line and its headers.
 const LARGEST: usize = 8 << 10;
 const MOST_HEADERS: usize = 64;
-
-/// A connection of some kind of socket.
-pub(super) trait Peer: Send + Sync + 'static {
-    fn read(&self, block: &mut [u8]) -> io::Result<usize>;
-    fn write(&self, bytes: &[u8]) -> io::Result<usize>;
-    /// Limits the time of each read and write.
-    fn limit(&self, left: Option<Duration>) -> io::Result<()>;
-    fn end_writing(&self) -> io::Result<()>;
-    /// Ends both directions: reads and writes of other threads end, too.
-    fn end(&self) -> io::Result<()>;
-}
-
-impl Peer for TcpStream {
-    fn read(&self, block: &mut [u8]) -> io::Result<usize> {
-        Read::read(&mut &*self, block)
-    }
-
-    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        Write::write(&mut &*self, bytes)
-    }
-
-    fn limit(&self, left: Option<Duration>) -> io::Result<()> {
-        self.set_read_timeout(left)?;
-        self.set_write_timeout(left)
-    }
-
-    fn end_writing(&self) -> io::Result<()> {
-        self.shutdown(Shutdown::Write)
-    }
-
-    fn end(&self) -> io::Result<()> {
-        self.shutdown(Shutdown::Both)
-    }
-}
-
-#[cfg(unix)]
-impl Peer for std::os::unix::net::UnixStream {
-    fn read(&self, block: &mut [u8]) -> io::Result<usize> {
-        Read::read(&mut &*self, block)
-    }
-
-    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        Write::write(&mut &*self, bytes)
-    }
-
-    fn limit(&self, left: Option<Duration>) -> io::Result<()> {
-        self.set_read_timeout(left)?;
-        self.set_write_timeout(left)
-    }
-
-    fn end_writing(&self) -> io::Result<()> {
-        self.shutdown(Shutdown::Write)
-    }
-
-    fn end(&self) -> io::Result<()> {
-        self.shutdown(Shutdown::Both)
-    }
-}
 
 /// Answers one request.
 pub(super) fn serve<P: Peer>(place: &Place<P>, site: &Site) {

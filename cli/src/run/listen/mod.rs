@@ -20,6 +20,7 @@ mod history;
 mod html;
 mod metrics;
 mod page;
+mod peer;
 mod places;
 mod plot;
 #[cfg(unix)]
@@ -34,13 +35,7 @@ use std::{
     time::Duration,
 };
 
-use self::{
-    address::Address,
-    answer::Site,
-    board::Board,
-    connection::{Peer, serve},
-    places::Places,
-};
+use self::{address::Address, answer::Site, board::Board, connection::serve, peer::Peer, places::Places};
 use crate::{exit::CommandError, log, run_state::Snapshot};
 
 /// The pause after a connection could not be accepted, because descriptors are used up.

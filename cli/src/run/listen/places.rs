@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::connection::Peer;
+use super::peer::Peer;
 
 /// Connections that are served at the same time.
 const MOST: usize = 16;
