@@ -11,8 +11,8 @@ use crate::inspect::error::{InspectError, Refusal};
 use crate::inspect::inspection::Inspection;
 use crate::inspect::metadata::Metadata;
 use crate::inspect::{inspect_built_in, inspect_bytes, inspect_file};
+use crate::library::built_in::BuiltInPlugin;
 use crate::library::content::{Content, Digest};
-use crate::library::error::ImageError;
 use crate::library::file::LibraryFile;
 use crate::library::find::{self, FindError};
 use crate::library::location::Location;
@@ -118,10 +118,15 @@ pub fn inspect(plugin: impl Into<Location>) -> Result<Inspection, Error> {
 /// stages use the copy, whose inspection must have the same result. The bytes of a plugin that is built in are its metadata.
 pub struct Candidate {
     location: Location,
-    /// The open file; `None` for a plugin that is built in.
-    file: Option<LibraryFile>,
+    code: Code,
     inspection: Inspection,
     content: OnceLock<Arc<Content>>,
+}
+
+/// Where the bytes of a candidate come from.
+enum Code {
+    File(LibraryFile),
+    BuiltIn(BuiltInPlugin),
 }
 
 impl Candidate {
@@ -132,15 +137,17 @@ impl Candidate {
     pub fn open(plugin: impl Into<Location>) -> Result<Self, Error> {
         let location = plugin.into();
         let error = |reason| Error::Inspect { plugin: location.clone(), reason };
-        let (file, inspection) = match &location {
+        let (code, inspection) = match &location {
             Location::File(path) => {
                 let file = LibraryFile::open(path).map_err(|reason| error(reason.into()))?;
                 let inspection = inspect_file(&file.handles.file, file.size).map_err(error)?;
-                (Some(file), inspection)
+                (Code::File(file), inspection)
             }
-            Location::BuiltIn(plugin) => (None, inspect_built_in(plugin.metadata()).map_err(error)?),
+            Location::BuiltIn(plugin) => {
+                (Code::BuiltIn(*plugin), inspect_built_in(plugin.metadata()).map_err(error)?)
+            }
         };
-        Ok(Self { location, file, inspection, content: OnceLock::new() })
+        Ok(Self { location, code, inspection, content: OnceLock::new() })
     }
 
     /// The result of the inspection.
@@ -175,12 +182,11 @@ impl Candidate {
     }
 
     fn copy(&self) -> Result<Content, InspectError> {
-        let (path, file) = match (&self.location, &self.file) {
-            (Location::File(path), Some(file)) => (path, file),
-            (Location::File(_), None) => return Err(ImageError::NotFound.into()),
-            (Location::BuiltIn(plugin), _) => return Ok(Content::built_in(*plugin)),
+        let file = match &self.code {
+            Code::File(file) => file,
+            Code::BuiltIn(plugin) => return Ok(Content::built_in(*plugin)),
         };
-        let content = file.copy(path)?;
+        let content = file.copy()?;
         let inspection = inspect_bytes(content.bytes())?;
         if inspection.agrees_with(&self.inspection) { Ok(content) } else { Err(InspectError::Changed) }
     }
@@ -201,19 +207,24 @@ impl Candidate {
     /// # Errors
     /// [`Error::Verify`].
     pub fn place_allowed_by(&self, policy: impl Into<Policy>) -> Result<(), Error> {
-        let Some(file) = &self.file else { return Ok(()) };
+        let Some(file) = self.file() else { return Ok(()) };
         policy::verify_place(&file.handles, &policy.into()).map_err(|reason| self.distrusted(reason))
     }
 
     fn judge(&self, policy: &Policy) -> Result<Option<PublicKey>, Error> {
         self.place_allowed_by(policy)?;
-        let (Some(path), Some(file), true) = (self.location.file(), &self.file, policy.judges_content())
-        else {
-            return Ok(None);
-        };
+        let Some(file) = self.file().filter(|_| policy.judges_content()) else { return Ok(None) };
         let (metadata, content) = (&self.inspection.metadata, self.content()?);
-        policy::verify_content(path, &file.handles, metadata, content, policy)
+        policy::verify_content(&file.path, &file.handles, metadata, content, policy)
             .map_err(|reason| self.distrusted(reason))
+    }
+
+    /// The open file; `None` for a plugin that is built in.
+    fn file(&self) -> Option<&LibraryFile> {
+        match &self.code {
+            Code::File(file) => Some(file),
+            Code::BuiltIn(_) => None,
+        }
     }
 
     fn distrusted(&self, reason: VerifyError) -> Error {
@@ -283,13 +294,19 @@ struct Accepted {
 }
 
 impl Accepted {
+    fn is_of(&self, candidate: &Candidate) -> bool {
+        match &candidate.code {
+            Code::File(file) => file.has(self.content.bytes()),
+            Code::BuiltIn(plugin) => plugin.metadata() == self.content.bytes(),
+        }
+    }
+
     fn still_allowed_by(&self, policy: &Policy) -> Result<(), Error> {
         let Self { location, inspection, content, signer } = self;
         let refused = |reason| Err(Error::Verify { plugin: location.clone(), reason });
         // No policy judges what is built in, and this policy requires nothing.
         let Some(path) = location.file().filter(|_| policy.trust() != Trust::Any) else { return Ok(()) };
-        let has = |file: &LibraryFile| file.has(content.bytes());
-        let now = Candidate::open(path).ok().filter(|candidate| candidate.file.as_ref().is_some_and(has));
+        let now = Candidate::open(path).ok().filter(|candidate| self.is_of(candidate));
         match now.map(|candidate| candidate.judge(policy)) {
             Some(Err(Error::Verify { reason, .. })) if !reason.is_fault() => refused(reason),
             Some(Ok(_)) => Ok(()),
@@ -343,10 +360,10 @@ impl Verified {
         &self.0.inspection.metadata
     }
 
-    /// SHA-256 of the verified bytes.
+    /// Whether these are the bytes that the candidate has now. They are read and not copied.
     #[must_use]
-    pub fn digest(&self) -> Digest {
-        self.0.content.digest()
+    pub fn is_of(&self, candidate: &Candidate) -> bool {
+        self.0.is_of(candidate)
     }
 
     #[cfg(target_os = "linux")]
@@ -390,6 +407,12 @@ impl Plugin {
     #[must_use]
     pub fn metadata(&self) -> &Metadata {
         &self.accepted.inspection.metadata
+    }
+
+    /// As [`Verified::is_of`].
+    #[must_use]
+    pub fn is_of(&self, candidate: &Candidate) -> bool {
+        self.accepted.is_of(candidate)
     }
 
     /// The comparison of its tables with the host's.

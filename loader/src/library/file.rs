@@ -24,6 +24,8 @@ use crate::files::way::{Folder, Way, way};
 
 /// A regular file that may be a library.
 pub(crate) struct LibraryFile {
+    /// Where the file was found.
+    pub(crate) path: PathBuf,
     pub(crate) handles: Handles,
     /// Its size when it was opened, in bytes.
     pub(crate) size: u64,
@@ -38,14 +40,14 @@ impl LibraryFile {
             return Err(ImageError::NotAFile { found: kind(metadata.file_type()) });
         }
         check_size(metadata.len())?;
-        Ok(Self { handles, size: metadata.len() })
+        Ok(Self { path: path.to_owned(), handles, size: metadata.len() })
     }
 
-    /// Copies the bytes. `path` is where the file was found.
-    pub(crate) fn copy(&self, path: &Path) -> Result<Content, ImageError> {
+    /// Copies the bytes.
+    pub(crate) fn copy(&self) -> Result<Content, ImageError> {
         let mut file = &self.handles.file;
         file.rewind().map_err(ImageError::io("read"))?;
-        let content = Content::copy(file, path, self.size)?;
+        let content = Content::copy(file, &self.path, self.size)?;
         check_size(content.bytes().len() as u64)?;
         Ok(content)
     }

@@ -13,8 +13,8 @@ use crate::boundary::text::{self, ForeignText};
 use crate::inspect::metadata::Metadata;
 use crate::library::error::ImageError;
 
-/// What is used of that crate. Nothing is a signature here, and every text is a key, so that a configuration with keys is
-/// read.
+/// Without the feature, this takes the place of the crate `minisign_verify`. No text is a signature. Every text is a key, so
+/// that a configuration with keys can be read.
 #[cfg(not(feature = "signatures"))]
 mod minisign_verify {
     #[derive(Debug, Clone, PartialEq, Eq)]

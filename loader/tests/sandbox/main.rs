@@ -14,6 +14,8 @@ mod child;
 #[path = "../common/mod.rs"]
 mod common;
 #[cfg(target_os = "linux")]
+mod limits;
+#[cfg(target_os = "linux")]
 mod parent;
 
 #[cfg(not(target_os = "linux"))]
@@ -22,7 +24,7 @@ fn main() {}
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
     jackfield_loader::init(&[jackfield_loader::Job { name: "confined", run: child::run }]);
-    jackfield_test_support::run_tests(parent::TESTS, || {})
+    jackfield_test_support::run_tests(&[parent::TESTS, limits::TESTS].concat(), || {})
 }
 
 /// The rights that a child applies, and its attempts.

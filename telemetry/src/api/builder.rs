@@ -51,9 +51,7 @@ impl Telemetry {
             environment: Box::new(ProcessEnvironment),
         }
     }
-}
 
-impl Telemetry {
     /// A telemetry for a test, of a tool without settings, and the backend that has its events: see [`Builder::for_tests`].
     ///
     /// ```

@@ -8,7 +8,8 @@
 //! | `$${` | a plain `${` |
 //!
 //! A default and a path may contain further references, such as `${file:${CREDENTIALS_DIRECTORY}/token}`. A reference in a
-//! default that is not needed is not evaluated. At most 16 references are inside each other. No error shows a value, because it may be a secret.
+//! default that is not needed is not evaluated. At most 16 references may be inside each other. No error shows a value,
+//! because it may be a secret.
 
 use std::{
     cell::RefCell,

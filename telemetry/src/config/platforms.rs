@@ -11,6 +11,38 @@ fn options<const N: usize>(pairs: [(&str, String); N]) -> Options {
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect()
 }
 
+/// What both platforms have: the options of every backend over HTTP, and the way into a configuration.
+macro_rules! platform {
+    ($platform:ident, $plugin:literal) => {
+        impl $platform {
+            /// Whether bodies are compressed. Default: `true`.
+            pub fn gzip(self, gzip: bool) -> Self {
+                self.option("gzip", gzip)
+            }
+
+            /// The proxy of the requests, instead of that of the environment; `none` for no proxy.
+            pub fn proxy(self, proxy: impl Into<String>) -> Self {
+                self.option("proxy", proxy.into())
+            }
+
+            /// Any option of the plugin, such as `tls`. `jackfield inspect` shows them.
+            pub fn option(mut self, name: &str, value: impl Into<Value>) -> Self {
+                self.0.insert(name.to_owned(), value.into());
+                self
+            }
+        }
+
+        impl From<$platform> for BackendConfig {
+            fn from($platform(options): $platform) -> Self {
+                Self::of($plugin, Value::from(options).to_string())
+            }
+        }
+    };
+}
+
+platform!(PostHog, "posthog");
+platform!(Datadog, "datadog");
+
 /// PostHog, by the plugin `posthog`, for [`Builder::send_to`](crate::Builder::send_to).
 #[derive(Clone)]
 #[must_use]
@@ -32,31 +64,9 @@ impl PostHog {
         Self(options([("host", url.into()), ("api_key", api_key.into())]))
     }
 
-    /// Whether bodies are compressed. Default: `true`.
-    pub fn gzip(self, gzip: bool) -> Self {
-        self.option("gzip", gzip)
-    }
-
     /// Whether events are marked as a migration of historical data. Default: `false`.
     pub fn historical_migration(self, marked: bool) -> Self {
         self.option("historical_migration", marked)
-    }
-
-    /// The proxy of the requests, instead of that of the environment; `none` for no proxy.
-    pub fn proxy(self, proxy: impl Into<String>) -> Self {
-        self.option("proxy", proxy.into())
-    }
-
-    /// Any option of the plugin, such as `tls`. `jackfield inspect` shows them.
-    pub fn option(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.0.insert(name.to_owned(), value.into());
-        self
-    }
-}
-
-impl From<PostHog> for BackendConfig {
-    fn from(PostHog(options): PostHog) -> Self {
-        Self::of("posthog", Value::from(options).to_string())
     }
 }
 
@@ -102,28 +112,6 @@ impl Datadog {
     /// Default: `false`.
     pub fn keep_old_events(self, keep: bool) -> Self {
         self.option("old_events", if keep { "attribute" } else { "reject" })
-    }
-
-    /// Whether bodies are compressed. Default: `true`.
-    pub fn gzip(self, gzip: bool) -> Self {
-        self.option("gzip", gzip)
-    }
-
-    /// The proxy of the requests, instead of that of the environment; `none` for no proxy.
-    pub fn proxy(self, proxy: impl Into<String>) -> Self {
-        self.option("proxy", proxy.into())
-    }
-
-    /// Any option of the plugin, such as `tls`. `jackfield inspect` shows them.
-    pub fn option(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.0.insert(name.to_owned(), value.into());
-        self
-    }
-}
-
-impl From<Datadog> for BackendConfig {
-    fn from(Datadog(options): Datadog) -> Self {
-        Self::of("datadog", Value::from(options).to_string())
     }
 }
 

@@ -18,7 +18,7 @@ use std::{
 };
 
 use jackfield_loader::{
-    Backend, BackendOptions, Candidate, Digest, Error, Failure, ForeignText, Isolation, LoadError, Location,
+    Backend, BackendOptions, Candidate, Error, Failure, ForeignText, Isolation, LoadError, Location,
     Metadata, OpenFailure, Plugin, Policy, Stage, Verified, VerifyError, plugin_api::abi,
 };
 use serde_json::Value;
@@ -175,8 +175,6 @@ pub(crate) struct Loaded {
     pub(crate) location: Location,
     /// The stamp of the file before it was read; `None` for a plugin that is built in.
     pub(crate) stamp: Option<Stamp>,
-    /// SHA-256 of the bytes.
-    pub(crate) digest: Digest,
     /// The files that the backend read when it opened, with their stamps before that.
     pub(crate) inputs: Stamps,
 }
@@ -191,6 +189,14 @@ enum Library {
 }
 
 impl Loaded {
+    /// Whether the library was loaded from the bytes that the file has.
+    pub(crate) fn is_of(&self, file: &PluginFile) -> bool {
+        match &self.library {
+            Library::Here(plugin) => plugin.is_of(&file.candidate),
+            Library::Apart(verified) => verified.is_of(&file.candidate),
+        }
+    }
+
     /// Judges the library by a policy.
     pub(crate) fn still_allowed_by(&self, policy: &Policy) -> Result<(), Error> {
         match &self.library {
@@ -257,12 +263,6 @@ impl<'a> PluginSource<'a> {
         file.candidate.allowed_by(self.plugins.policy()).map_err(|error| self.refused(&error))
     }
 
-    /// Whether the file has the bytes of a library that is loaded. They are read.
-    pub(crate) fn is_library(self, file: &PluginFile, image: &Loaded) -> Result<bool, OpenError> {
-        let digest = file.candidate.digest().map_err(|error| self.refused(&error))?;
-        Ok(digest == image.digest)
-    }
-
     /// Judges the file by the trust policy, and the options by the file's schema.
     fn verify(self, candidate: Candidate, isolation: &Isolation) -> Result<Verified, OpenError> {
         let verified = candidate.verify_for(isolation, self.plugins.policy());
@@ -291,14 +291,13 @@ impl<'a> PluginSource<'a> {
         };
         let verified = self.verify(candidate, &options.isolation)?;
         let (name, version) = (verified.metadata().name.clone(), verified.metadata().version.clone());
-        let digest = verified.digest();
         let library = if matches!(options.isolation, Isolation::Thread) {
             Library::Here(verified.load_within(within().timeout).map_err(|error| self.refused(&error))?)
         } else {
             Library::Apart(Arc::new(verified))
         };
         let inputs = Vec::new();
-        let mut image = Loaded { library, name, version, location, stamp, digest, inputs };
+        let mut image = Loaded { library, name, version, location, stamp, inputs };
         image.inputs = self.inputs(image.schema());
         Ok((self.open_library(&image, &within())?, image))
     }

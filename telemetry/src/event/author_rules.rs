@@ -109,7 +109,9 @@ impl AuthorRules {
                 Ok(true) => {}
                 Ok(false) => return None,
                 Err(_) => {
-                    tracing::warn!("telemetry: before_send panicked; the event is kept without its texts");
+                    tracing::warn!(
+                        "telemetry: before_send panicked; the event is kept without arguments, error message and metadata"
+                    );
                     draft = EventDraft::of(&[], false, event);
                     draft.metadata.clear();
                 }

@@ -24,8 +24,8 @@ pub enum Deliver {
     ///
     /// The child is the tool's own executable, whose `main` has to begin with [`init`](crate::init). When no child can
     /// be started, this is [`AtExit`](Self::AtExit): also for a [backend in code](crate::Builder::backend) that
-    /// [`init_with`](crate::init_with) does not name, on a [file system](crate::Builder::file_system) of the tool's own, and when the tool is process number 1 of a
-    /// container, which ends with it.
+    /// [`init_with`](crate::init_with) does not name, on a [file system](crate::Builder::file_system) of the tool's own,
+    /// and when the tool is process number 1 of a container, which ends with it.
     ///
     /// In a tool that goes on after [`Telemetry::close`](crate::Telemetry::close), a thread waits for the child. A tool
     /// that waits for the end of any child may get the end of this one.

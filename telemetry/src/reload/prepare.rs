@@ -209,12 +209,9 @@ fn prepare(target: &ConfiguredBackend, old: Option<&Open>, same_config: bool) ->
                     return Err(OpenError::Unavailable { reason: reason.into() });
                 }
                 let file = plugin.read_from(location)?;
-                // The file may have been found in another place.
-                plugin.trusts(&file)?;
-                if same_config
-                    && let Some(old) = image.filter(|old| old.has_same_inputs())
-                    && plugin.is_library(&file, old)?
-                {
+                if same_config && image.is_some_and(|old| old.has_same_inputs() && old.is_of(&file)) {
+                    // The file may have been found in another place.
+                    plugin.trusts(&file)?;
                     return Ok(Prepared::Same);
                 }
                 target.open_file(plugin, file, timeout)?

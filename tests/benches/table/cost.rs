@@ -76,6 +76,19 @@ pub(crate) fn embedding(rows: &mut Rows) {
         (tool(folder.path(), "bare", "", BARE), tool(folder.path(), "with", &jackfield, EMBEDDING));
     let what = "a program with the crate, over the same without it";
     rows.figure(&format!("{what}: crates"), crates(&with, "with").to_string(), String::new());
+    const CLAP: &str = "clap = { version = \"4.6\", features = [\"derive\"] }\n";
+    let added = |name, jackfield: &str| {
+        let with = crates(&tool(folder.path(), name, &format!("{CLAP}{jackfield}"), BARE), name);
+        with - crates(&tool(folder.path(), "clap-alone", CLAP, BARE), "clap-alone")
+    };
+    let what = "crates that the crate adds to a program with clap";
+    rows.figure(what, added("with-clap", &jackfield).to_string(), String::new());
+    let without_features = jackfield.replace(" }", ", default-features = false }");
+    rows.figure(
+        &format!("{what}, without default features"),
+        added("without-features", &without_features).to_string(),
+        String::new(),
+    );
     let build = |folder: &Path, name: &str| {
         let (took, _) = cargo(folder, &["build", "--quiet", "--release"]);
         let file = format!("target/release/{name}{}", std::env::consts::EXE_SUFFIX);

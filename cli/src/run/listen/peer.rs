@@ -17,49 +17,36 @@ pub(super) trait Peer: Send + Sync + 'static {
     fn end(&self) -> io::Result<()>;
 }
 
-impl Peer for TcpStream {
-    fn read(&self, block: &mut [u8]) -> io::Result<usize> {
-        Read::read(&mut &*self, block)
-    }
+/// Sockets whose calls have the same names.
+macro_rules! peers {
+    ($($(#[$when:meta])? $socket:ty,)*) => {$(
+        $(#[$when])?
+        impl Peer for $socket {
+            fn read(&self, block: &mut [u8]) -> io::Result<usize> {
+                Read::read(&mut &*self, block)
+            }
 
-    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        Write::write(&mut &*self, bytes)
-    }
+            fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+                Write::write(&mut &*self, bytes)
+            }
 
-    fn limit(&self, left: Option<Duration>) -> io::Result<()> {
-        self.set_read_timeout(left)?;
-        self.set_write_timeout(left)
-    }
+            fn limit(&self, left: Option<Duration>) -> io::Result<()> {
+                self.set_read_timeout(left)?;
+                self.set_write_timeout(left)
+            }
 
-    fn end_writing(&self) -> io::Result<()> {
-        self.shutdown(Shutdown::Write)
-    }
+            fn end_writing(&self) -> io::Result<()> {
+                self.shutdown(Shutdown::Write)
+            }
 
-    fn end(&self) -> io::Result<()> {
-        self.shutdown(Shutdown::Both)
-    }
+            fn end(&self) -> io::Result<()> {
+                self.shutdown(Shutdown::Both)
+            }
+        }
+    )*};
 }
 
-#[cfg(unix)]
-impl Peer for std::os::unix::net::UnixStream {
-    fn read(&self, block: &mut [u8]) -> io::Result<usize> {
-        Read::read(&mut &*self, block)
-    }
-
-    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        Write::write(&mut &*self, bytes)
-    }
-
-    fn limit(&self, left: Option<Duration>) -> io::Result<()> {
-        self.set_read_timeout(left)?;
-        self.set_write_timeout(left)
-    }
-
-    fn end_writing(&self) -> io::Result<()> {
-        self.shutdown(Shutdown::Write)
-    }
-
-    fn end(&self) -> io::Result<()> {
-        self.shutdown(Shutdown::Both)
-    }
+peers! {
+    TcpStream,
+    #[cfg(unix)] std::os::unix::net::UnixStream,
 }

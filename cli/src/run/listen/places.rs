@@ -13,10 +13,10 @@ use super::peer::Peer;
 
 /// Connections that are served at the same time.
 const MOST: usize = 16;
-/// For this time a connection keeps its place until its request has come.
-const TO_ASK: Duration = Duration::from_millis(100);
-/// For this time a connection keeps its place whatever it does.
-const TO_ANSWER: Duration = Duration::from_secs(1);
+/// The time for which nobody takes the place of a connection whose request has not come.
+const KEPT_BEFORE_REQUEST: Duration = Duration::from_millis(100);
+/// The same for one whose request has come.
+const KEPT_WITH_REQUEST: Duration = Duration::from_secs(1);
 
 /// The places, of which at most [`MOST`] are taken.
 pub(super) struct Places<P> {
@@ -39,40 +39,23 @@ pub(super) struct Place<P> {
     places: Arc<Places<P>>,
 }
 
+impl<P> Places<P> {
+    fn taken(&self) -> MutexGuard<'_, Vec<Arc<Connection<P>>>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl<P: Peer> Places<P> {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self { taken: Mutex::default(), freed: Condvar::new() })
-    }
-
-    fn taken(&self) -> MutexGuard<'_, Vec<Arc<Connection<P>>>> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives a place to a connection. If all are taken, the oldest connection whose time is over is closed.
     pub(super) fn take(self: &Arc<Self>, peer: P) -> Place<P> {
         let mut taken = self.taken();
         while taken.len() >= MOST {
-            let now = Instant::now();
-            let wait = if taken.iter().any(|connection| connection.is_closed.load(Ordering::Acquire)) {
-                // It ends at once, because its reads and writes fail.
-                TO_ANSWER
-            } else {
-                let oldest = taken.iter().min_by_key(|connection| connection.may_close_at());
-                let wait = oldest.map_or(TO_ASK, |oldest| {
-                    let wait = oldest.may_close_at().saturating_duration_since(now);
-                    if wait.is_zero() {
-                        oldest.close();
-                    }
-                    wait
-                });
-                if wait.is_zero() {
-                    continue;
-                }
-                // A request that comes meanwhile changes who is the next one.
-                wait.min(TO_ASK)
-            };
-            let waited = self.freed.wait_timeout(taken, wait).unwrap_or_else(PoisonError::into_inner);
-            taken = waited.0;
+            let wait = make_room(&taken);
+            taken = self.freed.wait_timeout(taken, wait).unwrap_or_else(PoisonError::into_inner).0;
         }
         let connection = Arc::new(Connection {
             peer,
@@ -85,9 +68,27 @@ impl<P: Peer> Places<P> {
     }
 }
 
+/// Closes the oldest connection if its time is over. Returns how long a place is waited for before the next look.
+fn make_room<P: Peer>(taken: &[Arc<Connection<P>>]) -> Duration {
+    let is_closed = |connection: &Arc<Connection<P>>| connection.is_closed.load(Ordering::Acquire);
+    if let Some(oldest) = taken.iter().min_by_key(|connection| connection.may_close_at())
+        && !taken.iter().any(is_closed)
+    {
+        let left = oldest.may_close_at().saturating_duration_since(Instant::now());
+        if !left.is_zero() {
+            // A request that comes meanwhile changes who is the next one.
+            return left.min(KEPT_BEFORE_REQUEST);
+        }
+        oldest.close();
+    }
+    // A closed one ends at once, because its reads and writes fail.
+    KEPT_WITH_REQUEST
+}
+
 impl<P: Peer> Connection<P> {
     fn may_close_at(&self) -> Instant {
-        self.since + if self.has_asked.load(Ordering::Acquire) { TO_ANSWER } else { TO_ASK }
+        self.since
+            + if self.has_asked.load(Ordering::Acquire) { KEPT_WITH_REQUEST } else { KEPT_BEFORE_REQUEST }
     }
 
     fn close(&self) {
@@ -110,8 +111,7 @@ impl<P> Place<P> {
 
 impl<P> Drop for Place<P> {
     fn drop(&mut self) {
-        let mut taken = self.places.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.retain(|connection| !Arc::ptr_eq(connection, &self.connection));
+        self.places.taken().retain(|connection| !Arc::ptr_eq(connection, &self.connection));
         self.places.freed.notify_all();
     }
 }

@@ -95,8 +95,8 @@ fn restrict(sandbox: &Sandbox, plugin: &Path) -> Result<(), SandboxError> {
     if ports.is_empty() || restricts_ports(status.landlock) { Ok(()) } else { Err(SandboxError::NoPorts) }
 }
 
-/// The folders in which the plugin may put a link in the place of another path. In its next life, a rule for such a path
-/// would be one for what the link leads to.
+/// The folders that the plugin may write. It could put a link in the place of a path in one of them. In its next process, a
+/// rule for that path would hold for what the link leads to.
 struct Writable<'a>(Vec<(&'a Path, (u64, u64))>);
 
 impl<'a> Writable<'a> {

@@ -1,5 +1,5 @@
-//! A visit to each option and the schemas that apply to it, for what a schema says beside restrictions. A vendor's schema may
-//! be hostile, so the visit is bounded.
+//! Visits each option and the schemas that apply to it, for keywords of a schema that restrict nothing. A vendor's schema
+//! may be hostile, so the number of visits and their depth are bounded.
 
 use serde_json::Value;
 
