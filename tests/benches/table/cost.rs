@@ -14,6 +14,7 @@ use crate::rows::{Rows, show, time};
 pub(crate) fn measure(rows: &mut Rows) {
     package(rows, "smallest Rust plugin", "minimal");
     package(rows, "the same without type layouts", "lean");
+    embedding(rows);
 }
 
 fn workspace() -> &'static Path {
@@ -69,7 +70,7 @@ const EMBEDDING: &str = r#"fn main() {
 }"#;
 
 /// What the crate costs a program, in the release profile that cargo has by default, stripped.
-pub(crate) fn embedding(rows: &mut Rows) {
+fn embedding(rows: &mut Rows) {
     let folder = tempfile::tempdir().expect("a folder");
     let jackfield = format!("jackfield = {{ path = {:?} }}\n", workspace().join("telemetry"));
     let (bare, with) =

@@ -69,7 +69,6 @@ fn main() {
         track::measure(&mut rows, &peers);
         drain::measure(&mut rows);
         exit::measure(&mut rows, &peers);
-        cost::embedding(&mut rows);
     }
     #[cfg(target_os = "linux")]
     if wanted("reliability") {
