@@ -101,13 +101,13 @@ pub mod forward {
     pub use crate::event::parse::MAX_LINE;
 }
 
-/// Where the plugin of a backend is.
-pub use jackfield_loader::Location;
 /// Ends the process without running what plugins have left behind for its end.
 pub use jackfield_loader::exit;
 /// What a request for deletion comes to, and what a backend that is compiled into a tool is made of.
 pub use jackfield_loader::plugin_api::{self, Deletion};
 /// Text from outside in reports and errors, and JSON that no terminal obeys.
 pub use jackfield_loader::{ForeignText, to_json};
+/// Where the plugin of a backend is.
+pub use jackfield_loader::{Layout, Location};
 /// What a plugin's process may use and touch.
 pub use jackfield_loader::{Limits, Sandbox};

@@ -7,7 +7,7 @@ pub(crate) mod schema;
 
 use std::path::Path;
 
-use jackfield_loader::{Candidate, Error, ForeignText, Inspection, Metadata, Policy};
+use jackfield_loader::{Candidate, Error, ForeignText, Inspection, Layout, Metadata, Policy};
 
 /// A library, and the verdicts of this host and of the trust policy.
 struct Library {
@@ -49,10 +49,11 @@ impl Library {
 /// The language of a plugin, and how the layout of its tables is compared, such as `C, layout by digest`.
 /// Only plugins in Rust may have layouts that are compared field by field, which shows when they are loaded.
 fn language(metadata: &Metadata) -> ForeignText {
+    let by_digest = |language: &str| format!("{language}, {}", Layout::ByDigest).into();
     match metadata.language.as_raw() {
         "rust" => "Rust".into(),
-        "c" => "C, layout by digest".into(),
-        "c++" => "C++, layout by digest".into(),
-        other => format!("{other}, layout by digest").into(),
+        "c" => by_digest("C"),
+        "c++" => by_digest("C++"),
+        other => by_digest(other),
     }
 }

@@ -81,6 +81,7 @@ pub(super) fn facts<Elf: FileHeader>(data: Source<'_>) -> Result<Facts<'_>, Insp
         endian: if header.is_big_endian() { Endian::Big } else { Endian::Little },
         needed,
         exports_descriptor,
+        is_built_in: false,
         metadata,
     })
 }

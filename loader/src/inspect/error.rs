@@ -132,7 +132,7 @@ pub enum Refusal {
         "no exported symbol `{SYMBOL}`: the plugin was linked without its descriptor; its vendor must export it"
     )]
     NoDescriptor,
-    /// A panic in it would end the host's process.
+    /// A library whose panic would end the host's process.
     #[error(
         "built with panic = \"abort\", so process isolation only: set isolation = \"process\" for it, or get a build with panic = \"unwind\""
     )]

@@ -55,6 +55,8 @@ pub(super) struct Facts<'data> {
     pub(super) endian: Endian,
     pub(super) needed: Vec<ForeignText>,
     pub(super) exports_descriptor: bool,
+    /// The plugin is a part of this program.
+    pub(super) is_built_in: bool,
     pub(super) metadata: Option<&'data [u8]>,
 }
 

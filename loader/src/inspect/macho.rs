@@ -122,6 +122,7 @@ fn image<Mach: MachHeader<Endian = Endianness>>(data: Source<'_>) -> Result<Fact
         endian: if endian.is_big_endian() { Endian::Big } else { Endian::Little },
         needed,
         exports_descriptor,
+        is_built_in: false,
         metadata,
     })
 }

@@ -47,6 +47,7 @@ pub(super) fn facts<Pe: ImageNtHeaders>(data: Source<'_>) -> Result<Facts<'_>, I
             None => Vec::new(),
         },
         exports_descriptor,
+        is_built_in: false,
         metadata,
     })
 }

@@ -47,7 +47,8 @@ pub(super) fn host(facts: &Facts<'_>, metadata: &Metadata) -> Result<(), Refusal
     {
         return Err(Refusal::CLibrary { expected, found });
     }
-    if metadata.panic == PanicStrategy::Abort {
+    // One program has one panic strategy, and whoever chose that any panic ends it chose so for the plugins in it, too.
+    if metadata.panic == PanicStrategy::Abort && !facts.is_built_in {
         return Err(Refusal::PanicAborts);
     }
     Ok(())
@@ -63,6 +64,7 @@ pub(super) fn facts_of_host(metadata: &[u8]) -> Facts<'_> {
         endian: HOST_ENDIAN,
         needed: Vec::new(),
         exports_descriptor: true,
+        is_built_in: true,
         metadata: Some(metadata),
     }
 }
@@ -151,7 +153,7 @@ mod tests {
     }
 
     fn facts(arch: &str) -> Facts<'static> {
-        Facts { arch: arch.to_owned(), ..facts_of_host(b"") }
+        Facts { arch: arch.to_owned(), is_built_in: false, ..facts_of_host(b"") }
     }
 
     #[test]
@@ -191,6 +193,8 @@ mod tests {
             host(&facts(std::env::consts::ARCH), &metadata(|m| m["panic"] = "abort".into())),
             Err(Refusal::PanicAborts)
         );
+        // A plugin of this program has this program's strategy.
+        assert_eq!(host(&facts_of_host(b""), &metadata(|m| m["panic"] = "abort".into())), Ok(()));
         let other = if cfg!(target_arch = "aarch64") { "x86_64" } else { "aarch64" };
         let line = host(&facts(other), &metadata(|_| {})).unwrap_err().to_string();
         let expected = format!(

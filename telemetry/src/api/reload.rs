@@ -1,6 +1,6 @@
 //! Reloading by a call, and the backends of this process.
 
-use jackfield_loader::{ForeignText, Isolation, Location, Stats};
+use jackfield_loader::{ForeignText, Isolation, Layout, Location, Stats};
 
 use crate::api::telemetry::Telemetry;
 use crate::delivery::backends::BackendView;
@@ -38,6 +38,8 @@ pub struct LivePlugin {
     pub version: ForeignText,
     /// Where it was loaded from.
     pub location: Location,
+    /// How the layout of its tables was judged; `None` in an isolated child, whose log says it.
+    pub layout: Option<Layout>,
 }
 
 impl Telemetry {
@@ -85,6 +87,7 @@ impl Telemetry {
                     name: image.name.clone(),
                     version: image.version.clone(),
                     location: image.location.clone(),
+                    layout: image.layout(),
                 }),
                 open: open.is_some(),
                 isolation: if is_thread { "thread" } else { "process" },

@@ -122,6 +122,11 @@ impl ConfiguredBackend {
         matches!(self.find(), Some(Ok(Location::BuiltIn(_))))
     }
 
+    /// Whether the plugin is a library.
+    pub(crate) fn is_library(&self) -> bool {
+        matches!(self.find(), Some(Ok(Location::File(_))))
+    }
+
     /// Why the plugin can't be found, for messages to people; `None` when it is there, and for a backend in code.
     pub(crate) fn missing(&self) -> Option<OpenError> {
         Some(self.explained(self.find()?.err()?))

@@ -18,7 +18,7 @@ use std::{
 };
 
 use jackfield_loader::{
-    Backend, BackendOptions, Candidate, Error, Failure, ForeignText, Isolation, LoadError, Location,
+    Backend, BackendOptions, Candidate, Error, Failure, ForeignText, Isolation, Layout, LoadError, Location,
     Metadata, OpenFailure, Plugin, Policy, Stage, Verified, VerifyError, plugin_api::abi,
 };
 use serde_json::Value;
@@ -194,6 +194,14 @@ impl Loaded {
         match &self.library {
             Library::Here(plugin) => plugin.is_of(&file.candidate),
             Library::Apart(verified) => verified.is_of(&file.candidate),
+        }
+    }
+
+    /// How the layout of its tables was judged; `None` if that happens in the child.
+    pub(crate) fn layout(&self) -> Option<Layout> {
+        match &self.library {
+            Library::Here(plugin) => Some(plugin.layout()),
+            Library::Apart(_) => None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use jackfield_loader::{ForeignText, MOST_CRASHES, count, plugin_api::Probe, show_path};
+use jackfield_loader::{ForeignText, Layout, MOST_CRASHES, count, plugin_api::Probe, show_path};
 use serde::Serialize;
 
 use crate::api::telemetry::Telemetry;
@@ -17,7 +17,7 @@ use crate::spool::handle::Spool;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
-    /// The subject of the check: `consent`, `folder`, `delivery`, `crashes`, `backends`, or `backend NAME`.
+    /// The subject of the check: `consent`, `folder`, `delivery`, `crashes`, `backends`, `plugins`, or `backend NAME`.
     pub what: String,
     /// How serious the finding is.
     pub verdict: Verdict,
@@ -117,6 +117,11 @@ impl Telemetry {
             _ => Verdict::Fine,
         };
         add("backends", verdict, selected.info.to_string());
+        if Layout::HOST == Layout::ByDigest && selected.targets.iter().any(ConfiguredBackend::is_library) {
+            let detail =
+                "their tables are judged by digest and sizes: this tool is built without type layouts";
+            add("plugins", Verdict::Note, detail.to_owned());
+        }
         for target in &mut selected.targets {
             let (verdict, detail) = if on { probe(target) } else { loads(target) };
             let detail = if target.is_built_in() { format!("built in; {detail}") } else { detail };

@@ -3,6 +3,7 @@
 use std::{
     collections::HashSet,
     fs,
+    os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -23,10 +24,19 @@ struct Machine {
 
 impl Machine {
     fn new(tool: &'static str) -> Self {
+        Self::with(&Build::package("fixture-embedded"), tool)
+    }
+
+    /// One whose tool is built with `panic = "abort"`.
+    fn panic_abort() -> Self {
+        Self::with(&Build::package("fixture-embedded").panic_abort(), "embedded")
+    }
+
+    fn with(build: &Build, tool: &'static str) -> Self {
         let machine = Self { home: tempfile::tempdir().expect("a folder"), tool };
         // Beside what cargo has built there are libraries, and a tool finds those beside itself.
         fs::create_dir(machine.path("bin")).expect("room");
-        let built = Build::package("fixture-embedded").binary(tool);
+        let built = build.binary(tool);
         // Not by this process: until another thread's child executes its program, the child holds a copy's descriptor, and
         // the copy can't be executed.
         let copied = Command::new("cp").arg(built).arg(machine.path("bin").join(tool)).status();
@@ -55,6 +65,13 @@ impl Machine {
     }
 
     fn run(&self, words: &str) -> Output {
+        let output = self.end(words);
+        assert!(output.status.success(), "{output:?}");
+        output
+    }
+
+    /// Runs the tool, however it ends.
+    fn end(&self, words: &str) -> Output {
         let prefix = self.tool.to_uppercase();
         let mut command = Command::new(self.path("bin").join(self.tool));
         command.args(words.split_whitespace()).env_clear().env("HOME", self.home.path());
@@ -62,14 +79,16 @@ impl Machine {
         if self.path("ops.toml").exists() {
             command.env(format!("{prefix}_TELEMETRY_CONFIG"), self.path("ops.toml"));
         }
-        let output = command.output().expect("starts");
-        assert!(output.status.success(), "{output:?}");
-        output
+        command.output().expect("starts")
     }
 
     fn status(&self) -> Value {
         let output = self.run("status-json");
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+    }
+
+    fn journal(&self) -> String {
+        fs::read_to_string(self.path("journal")).unwrap_or_default()
     }
 
     /// Waits until the tool says that everything is delivered and no child delivers.
@@ -257,15 +276,56 @@ fn a_missing_plugin_is_told_once_to_the_log_and_always_by_the_status() {
 fn a_backend_in_code_that_init_names_delivers_in_a_detached_child() {
     let machine = Machine::new("embedded");
     let tool = out(&machine.run("in-code one"));
-    let journal = || fs::read_to_string(machine.path("journal")).unwrap_or_default();
-    let line = wait_for("the event is in the journal", journal, |journal| journal.ends_with('\n'));
+    let line =
+        wait_for("the event is in the journal", || machine.journal(), |journal| journal.ends_with('\n'));
     let (name, process) = line.trim().split_once(' ').expect("two words");
     assert_eq!(name, "one");
     assert_ne!(process, tool.trim(), "another process delivers");
     // In the tool's own process, when its author wants that.
     let tool = out(&machine.run("at-exit in-code two"));
-    let last = journal().lines().last().expect("a line").to_owned();
+    let last = machine.journal().lines().last().expect("a line").to_owned();
     assert_eq!(last, format!("two {}", tool.trim()));
-    let processes: HashSet<_> = journal().lines().map(|line| line.to_owned()).collect();
+    let processes: HashSet<_> = machine.journal().lines().map(|line| line.to_owned()).collect();
     assert_eq!(processes.len(), 2);
+}
+
+const FRAGILE: &str = "[[backend]]\nplugin = \"fragile\"\n";
+const ISOLATED: &str = "[[backend]]\nplugin = \"fragile\"\nisolation = \"process\"\n";
+
+#[test]
+fn a_plugin_built_into_a_tool_whose_panics_abort_delivers_everywhere() {
+    let (machine, server) = (Machine::panic_abort(), HttpServer::start(Reply::status(200)));
+    machine.ops(&server, "");
+    machine.run("at-exit thread");
+    machine.run("child");
+    machine.wait_until_delivered();
+    assert_eq!(names(&server), ["thread", "child"]);
+    machine.ops(&server, "isolation = \"process\"\n");
+    machine.run("at-exit isolated");
+    assert_eq!(names(&server), ["thread", "child", "isolated"]);
+}
+
+#[test]
+fn a_panic_that_aborts_ends_only_its_process_and_loses_no_event() {
+    // Where the plugin runs, and whether its end is the tool's.
+    for (words, ops, ends_the_tool) in
+        [("one", FRAGILE, false), ("at-exit one", ISOLATED, false), ("at-exit one", FRAGILE, true)]
+    {
+        let machine = Machine::panic_abort();
+        fs::write(machine.path("panic"), "").expect("room");
+        machine.write_ops(ops);
+        let ended = machine.end(words);
+        let expected = if ends_the_tool { Some(rustix::process::Signal::ABORT.as_raw()) } else { None };
+        assert_eq!(ended.status.signal(), expected, "{words}: {ended:?}");
+        assert!(ends_the_tool || ended.status.success(), "{words}: {ended:?}");
+        let status = wait_for("no child", || machine.status(), |status| status["delivering"] == false);
+        assert_eq!((&status["events"], machine.journal()), (&1.into(), String::new()), "{words}: {status}");
+
+        fs::remove_file(machine.path("panic")).expect("there");
+        machine.write_ops(FRAGILE);
+        machine.run("at-exit two");
+        let delivered = machine.journal();
+        let names: Vec<_> = delivered.lines().filter_map(|line| line.split(' ').next()).collect();
+        assert_eq!(names, ["one", "two"], "{words}");
+    }
 }

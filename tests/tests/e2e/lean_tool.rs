@@ -28,12 +28,20 @@ impl Tool {
 
     /// What the tool prints with this backend, and these lines about plugins.
     fn prints(&self, plugin: &Path, plugins: &str, backend: &str) -> String {
+        self.prints_for(&[], plugin, plugins, backend)
+    }
+
+    fn prints_for(&self, words: &[&str], plugin: &Path, plugins: &str, backend: &str) -> String {
         let config = self.home.path().join("ops.toml");
         let text =
             format!("[plugins]\n{plugins}\n[[backend]]\nname = \"b\"\nplugin = {plugin:?}\n{backend}\n");
         fs::write(&config, text).expect("writable");
         let mut command = Command::new(Build::package("fixture-lean-tool").binary("lean-tool"));
-        command.env_clear().env("HOME", self.home.path()).env("LEAN_TOOL_TELEMETRY_CONFIG", config);
+        command
+            .args(words)
+            .env_clear()
+            .env("HOME", self.home.path())
+            .env("LEAN_TOOL_TELEMETRY_CONFIG", config);
         let output = command.env("LEAN_TOOL_TELEMETRY_ENABLED", "true").stdin(Stdio::null()).output();
         let output = output.expect("it starts");
         assert!(output.status.success(), "{output:?}");
@@ -52,6 +60,8 @@ fn a_host_without_layouts_loads_plugins_in_rust_and_c_by_their_digest() {
     }
     assert_eq!(fs::read_to_string(&events).expect("written").lines().count(), 2);
     assert_eq!(tool.prints(&c_fixture("GOOD"), "", ""), "1 delivered\n");
+    let doctor = tool.prints_for(&["doctor"], &c_fixture("GOOD"), "", "");
+    assert!(doctor.contains("plugins: their tables are judged by digest and sizes: "), "{doctor}");
     // The digest still decides.
     let refused = tool.prints(&c_fixture("WRONG_DIGEST"), "", "");
     assert!(refused.contains("expected surface digest"), "{refused}");

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use jackfield::forward::OptionsSchema;
-use jackfield_loader::{ForeignText, Inspection, Layout, PanicStrategy, Refusal};
+use jackfield_loader::{ForeignText, Inspection, PanicStrategy, Refusal};
 use serde_json::Value;
 
 use crate::check::harness::{CheckResult, Finding, Harness, fail, skip};
@@ -103,9 +103,5 @@ pub(super) fn load(harness: &Harness) -> CheckResult {
             ));
         }
     }
-    let layout = match plugin.layout() {
-        Layout::Compared => "type layouts compared",
-        _ => "layout by digest",
-    };
-    Ok(format!("loaded, {layout}"))
+    Ok(format!("loaded, {}", plugin.layout()))
 }

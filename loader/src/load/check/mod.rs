@@ -3,7 +3,7 @@
 //! Each field is read through the raw pointer, after the size of its struct, and a function pointer first as
 //! an integer. No check can tell whether a pointer leads where it should: that is trusted.
 
-use std::{ffi::c_void, mem::offset_of};
+use std::{ffi::c_void, fmt, mem::offset_of};
 
 use jackfield_plugin_api::DIGEST;
 use jackfield_plugin_api::abi::{
@@ -34,6 +34,20 @@ pub enum Layout {
     Compared,
     /// Only by the digest of the surface: the plugin has no layouts, or has them in another form, or this host has none.
     ByDigest,
+}
+
+impl Layout {
+    /// What this program can do for a plugin that has layouts: without the feature `layouts` it judges every plugin by digest.
+    pub const HOST: Self = if cfg!(feature = "layouts") { Self::Compared } else { Self::ByDigest };
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Compared => "type layouts compared",
+            Self::ByDigest => "layout by digest",
+        })
+    }
 }
 
 pub(crate) struct Checked {
@@ -150,6 +164,7 @@ unsafe fn check_descriptor(
         }
         _ => Layout::ByDigest,
     };
+    tracing::debug!(plugin = %metadata.name, "{layout}");
     Ok(Checked { tables, layout })
 }
 
