@@ -12,7 +12,8 @@ use tracing::{
     Event, Level, Subscriber,
     field::{Field, Visit},
 };
-use tracing_subscriber::{EnvFilter, Layer, layer::Context, prelude::*};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::{Layer, layer::Context, prelude::*};
 
 use crate::{
     console::{self, Colour},
@@ -60,22 +61,35 @@ pub(crate) fn selection() -> (String, String) {
 
 /// From now on the records of the host and of the plugins are written.
 pub(crate) fn start() {
-    let wanted = variable(SELECTION).map(|wanted| {
-        let wanted = wanted.into_string().map_err(|_| "it is not UTF-8".to_owned())?;
-        let filter = EnvFilter::builder()
-            .with_default_directive(tracing::level_filters::LevelFilter::WARN.into())
-            .parse(wanted);
-        filter.map_err(|error| error.to_string())
-    });
+    let wanted = variable(SELECTION)
+        .map(|wanted| parse(&wanted.into_string().map_err(|_| "it is not UTF-8".to_owned())?));
     let (filter, refusal) = match wanted {
-        Some(Ok(filter)) => (filter, None),
-        Some(Err(refusal)) => (EnvFilter::new(DEFAULT), Some(refusal)),
-        None => (EnvFilter::new(DEFAULT), None),
+        Some(Ok(filter)) => (Some(filter), None),
+        Some(Err(refusal)) => (None, Some(refusal)),
+        None => (None, None),
     };
+    let filter = filter.unwrap_or_else(|| parse(DEFAULT).unwrap_or_default());
     tracing_subscriber::registry().with(Records.with_filter(filter)).init();
     if let Some(refusal) = refusal {
         warn(format_args!("{SELECTION} is ignored: {refusal}"));
     }
+}
+
+/// Reads a selection, such as `warn,file=trace`: a level for all, and targets with a level of their own.
+fn parse(selection: &str) -> Result<Targets, String> {
+    let mut targets = Targets::new();
+    for directive in selection.split(',').map(str::trim).filter(|directive| !directive.is_empty()) {
+        let is_word = |c: char| c.is_alphanumeric() || matches!(c, '-' | ':' | '_');
+        let (target, level) = directive.split_once('=').unwrap_or((directive, "trace"));
+        targets = match (directive.parse::<LevelFilter>(), level.parse::<LevelFilter>()) {
+            (Ok(level), _) => targets.with_default(level),
+            (_, Ok(level)) if !target.is_empty() && target.chars().all(is_word) => {
+                targets.with_target(target, level)
+            }
+            _ => return Err(format!("`{}` is no level and no TARGET=LEVEL", ForeignText::from(directive))),
+        };
+    }
+    Ok(targets)
 }
 
 /// Writes an error, as one line.
@@ -219,6 +233,24 @@ fn text(level: Level, members: &Map<String, Value>, event: &str, coloured: bool)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_selection_has_levels_and_targets() {
+        let targets = parse(" warn, file=trace,jackfield::outage,x=OFF,").expect("a selection");
+        for (target, level, is_selected) in [
+            ("file", Level::TRACE, true),
+            ("jackfield::outage", Level::TRACE, true),
+            ("x", Level::ERROR, false),
+            ("other", Level::WARN, true),
+            ("other", Level::INFO, false),
+        ] {
+            assert_eq!(targets.would_enable(target, &level), is_selected, "{target} {level}");
+        }
+        for wrong in ["~ plugins", "=warn", "file=loud", "file==warn", "a[b]=warn"] {
+            let refusal = parse(wrong).expect_err(wrong);
+            assert!(refusal.contains(wrong), "{refusal}");
+        }
+    }
 
     #[test]
     fn a_line_of_text_is_one_line_without_repetition() {
