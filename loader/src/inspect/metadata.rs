@@ -1,5 +1,7 @@
 //! The metadata of a plugin.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use jackfield_plugin_api::metadata::FORMAT;
@@ -114,15 +116,14 @@ fn must_be_an_object(json: &str) -> Result<(), InspectError> {
 }
 
 fn deserialize<'de, T: Deserialize<'de>>(json: &'de str) -> Result<T, InspectError> {
-    let mut deserializer = serde_json::Deserializer::from_str(json);
-    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let path = error.path().to_string();
-        let mut detail = error.into_inner().to_string();
+    serde_json::from_str(json).map_err(|error| {
+        let path = path_at(json, offset(json, error.line(), error.column()));
+        let mut detail = error.to_string();
         if let Some(position) = detail.rfind(" at line ") {
             detail.truncate(position);
         }
         // A missing member has no path. The message names it.
-        let member = if path == "." { "the object".to_owned() } else { format!("`{path}`") };
+        let member = if path.is_empty() { "the object".to_owned() } else { format!("`{path}`") };
         InspectError::MetadataMember {
             member: ForeignText::cut(&member, 100),
             detail: ForeignText::cut(&detail, 300),
@@ -130,34 +131,84 @@ fn deserialize<'de, T: Deserialize<'de>>(json: &'de str) -> Result<T, InspectErr
     })
 }
 
-fn check_printable<E: de::Error>(text: String) -> Result<ForeignText, E> {
+/// The index of the byte at a place of an error, whose line and column count from 1.
+fn offset(json: &str, line: usize, column: usize) -> usize {
+    let before: usize = json.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    before + column.saturating_sub(1)
+}
+
+/// The path of the innermost value that has the byte at `offset`, such as `abi.major` or `requires[0]`; empty for the object.
+fn path_at(json: &str, offset: usize) -> String {
+    let (mut path, mut value) = (String::new(), json);
+    let has_offset = |value: &&RawValue| {
+        let start = value.get().as_ptr() as usize - json.as_ptr() as usize;
+        (start..start + value.get().len()).contains(&offset)
+    };
+    loop {
+        if let Ok(members) = serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(value) {
+            let Some((name, member)) = members.into_iter().find(|(_, member)| has_offset(member)) else {
+                return path;
+            };
+            path += if path.is_empty() { "" } else { "." };
+            path += &name;
+            value = member.get();
+        } else if let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(value) {
+            let Some(at) = items.iter().position(has_offset) else { return path };
+            path += &format!("[{at}]");
+            value = items[at].get();
+        } else {
+            return path;
+        }
+    }
+}
+
+/// Reads a string by `check`, which returns what is wrong with it. The visitor makes the error one of the string's place.
+struct Checked<T>(fn(&str) -> Result<T, String>);
+
+impl<T> Visitor<'_> for Checked<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        (self.0)(text).map_err(E::custom)
+    }
+}
+
+fn check_printable(text: &str) -> Result<ForeignText, String> {
     if text.chars().any(char::is_control) {
-        return Err(E::custom("a control character in text that people read"));
+        return Err("a control character in text that people read".to_owned());
     }
     Ok(text.into())
 }
 
 fn printable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ForeignText, D::Error> {
-    String::deserialize(deserializer).and_then(check_printable)
+    deserializer.deserialize_str(Checked(check_printable))
 }
 
 fn named<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ForeignText, D::Error> {
-    let name = printable(deserializer)?;
-    if name.is_empty() { Err(de::Error::custom("expected a name, found an empty string")) } else { Ok(name) }
+    deserializer.deserialize_str(Checked(|text| match text {
+        "" => Err("expected a name, found an empty string".to_owned()),
+        name => check_printable(name),
+    }))
 }
 
 fn digest<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let digest = String::deserialize(deserializer)?;
-    let hex = digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    if digest.len() == 16 && hex {
-        Ok(digest)
-    } else {
-        let found = ForeignText::cut(&digest, 40);
-        Err(de::Error::custom(format_args!("expected 16 hexadecimal digits (0-9, a-f), found {found:?}")))
-    }
+    deserializer.deserialize_str(Checked(|digest| {
+        let hex = digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if digest.len() == 16 && hex {
+            return Ok(digest.to_owned());
+        }
+        Err(format!("expected 16 hexadecimal digits (0-9, a-f), found {:?}", ForeignText::cut(digest, 40)))
+    }))
 }
 
 fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ForeignText>, D::Error> {
+    #[derive(Deserialize)]
+    struct Entry(#[serde(deserialize_with = "printable")] ForeignText);
+
     struct List;
     impl<'de> Visitor<'de> for List {
         type Value = Vec<ForeignText>;
@@ -168,11 +219,11 @@ fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ForeignText>, 
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
             let mut list = Vec::new();
-            while let Some(entry) = seq.next_element::<String>()? {
+            while let Some(Entry(entry)) = seq.next_element()? {
                 if list.len() == LIST_LIMIT {
                     return Err(de::Error::invalid_length(LIST_LIMIT + 1, &self));
                 }
-                list.push(check_printable(entry)?);
+                list.push(entry);
             }
             Ok(list)
         }
@@ -247,6 +298,7 @@ pub(super) mod tests {
             ("digest", json!("0123"), "metadata, `digest`: expected 16 hexadecimal digits"),
             ("requires", json!("log"), "metadata, `requires`: invalid type"),
             ("requires", json!(["log", 1]), "metadata, `requires[1]`: invalid type"),
+            ("requires", json!(["log", "\u{7}"]), "metadata, `requires[1]`: a control character"),
             ("requires", json!(vec![""; 65]), "metadata, `requires`: invalid length 65"),
             ("serial", json!("no"), "metadata, `serial`: invalid type"),
             ("panic", json!("explode"), "metadata, `panic`: unknown variant `explode`, expected one of"),
@@ -257,6 +309,8 @@ pub(super) mod tests {
             value[member] = wrong;
             let line = error(&value);
             assert!(line.contains(said), "{line}");
+            let pretty = parse(&serde_json::to_string_pretty(&value).unwrap()).unwrap_err().to_string();
+            assert_eq!(pretty, line, "on several lines");
         }
     }
 

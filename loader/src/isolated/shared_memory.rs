@@ -18,8 +18,8 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::{io, ptr, slice};
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
+use crate::boundary::mapping::Mapping;
 use crate::files::size_limit::size_limit;
 
 const RING_AT: usize = 4096;
@@ -83,15 +83,8 @@ pub(super) struct RequestHeader {
 /// A mapping of a memory.
 pub(super) struct SharedMemory {
     memfd: OwnedFd,
-    base: *mut u8,
-    len: usize,
+    mapping: Mapping,
 }
-
-// SAFETY: the mapping lives as long as the value. The header consists of atomics, and the ring has one reader
-// and one writer.
-unsafe impl Send for SharedMemory {}
-// SAFETY: as above.
-unsafe impl Sync for SharedMemory {}
 
 impl SharedMemory {
     pub(super) fn new() -> io::Result<Self> {
@@ -116,11 +109,7 @@ impl SharedMemory {
         if len < LEAST {
             return Err(io::Error::other("the shared memory is too short"));
         }
-        // SAFETY: the kernel chooses an address that is not in use.
-        let base = unsafe {
-            mmap(ptr::null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, &memfd, 0)
-        }?;
-        Ok(Self { memfd, base: base.cast(), len })
+        Ok(Self { mapping: Mapping::shared(&memfd, len)?, memfd })
     }
 
     pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
@@ -129,21 +118,21 @@ impl SharedMemory {
 
     fn header(&self) -> &Header {
         // SAFETY: the mapping begins with a header, is aligned to a page, and lives as long as `self`.
-        unsafe { &*self.base.cast::<Header>() }
+        unsafe { &*self.base().cast::<Header>() }
     }
 
     /// The ring as the host reads it: the child may write there at any time.
     fn ring(&self) -> &[AtomicU8] {
         // SAFETY: the ring lies within the mapping, which lives as long as `self`. No other reference leads there.
-        unsafe { slice::from_raw_parts(self.base.add(RING_AT).cast::<AtomicU8>(), RING) }
+        unsafe { slice::from_raw_parts(self.base().add(RING_AT).cast::<AtomicU8>(), RING) }
     }
 
     pub(super) const fn base(&self) -> *mut u8 {
-        self.base
+        self.mapping.base()
     }
 
     pub(super) const fn len(&self) -> usize {
-        self.len
+        self.mapping.len()
     }
 
     // The host's side.
@@ -235,7 +224,7 @@ impl SharedMemory {
         let first = count.min(RING - at);
         // SAFETY: both parts lie within the ring. The host reads them after `head` is stored.
         unsafe {
-            let ring = self.base.add(RING_AT);
+            let ring = self.base().add(RING_AT);
             ptr::copy_nonoverlapping(bytes.as_ptr(), ring.add(at), first);
             ptr::copy_nonoverlapping(bytes.as_ptr().add(first), ring, count - first);
         }
@@ -254,13 +243,6 @@ impl SharedMemory {
     }
 }
 
-impl Drop for SharedMemory {
-    fn drop(&mut self) {
-        // SAFETY: the mapping belongs to this value.
-        let _ = unsafe { munmap(self.base.cast(), self.len()) };
-    }
-}
-
 fn wake(sleeps: &AtomicU32) -> bool {
     sleeps.load(Ordering::SeqCst) != 0 && sleeps.swap(0, Ordering::SeqCst) != 0
 }
@@ -275,7 +257,10 @@ impl SharedMemory {
             struct Page([u8; 4096]);
             let pages: Vec<_> = (0..LEAST / 4096).map(|_| Page([0; 4096])).collect();
             let base = pages.leak().as_mut_ptr().cast();
-            let end = || Self { memfd: File::open("/dev/null").unwrap().into(), base, len: LEAST };
+            let end = || Self {
+                memfd: File::open("/dev/null").unwrap().into(),
+                mapping: Mapping::of_memory(base, LEAST),
+            };
             [end(), end()]
         } else {
             let host = Self::new().unwrap();

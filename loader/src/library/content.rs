@@ -13,8 +13,6 @@ use std::sync::OnceLock;
 #[cfg(target_os = "linux")]
 use std::{io, os::fd::OwnedFd};
 
-use sha2::Digest as _;
-
 use super::built_in::BuiltInPlugin;
 use super::error::{ImageError, LinkerError};
 #[cfg(target_os = "linux")]
@@ -31,11 +29,17 @@ impl Digest {
     /// Computes the digest of `bytes`.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        Self(sha2::Sha256::digest(bytes).into())
+        Self(hmac_sha256::Hash::hash(bytes))
     }
 
     pub(crate) const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
+    }
+
+    /// The bytes of the digest.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 }
 

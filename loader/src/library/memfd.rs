@@ -10,11 +10,11 @@ use std::thread;
 use std::time::Duration;
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
-use memmap2::{Mmap, MmapOptions};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::io::Errno;
 
 use super::error::{ImageError, LinkerError, SIZE_LIMIT};
+use crate::boundary::mapping::SealedBytes;
 use crate::files::size_limit::size_limit;
 use crate::files::write::write_all;
 
@@ -31,7 +31,7 @@ const RTLD_NOLOAD: i32 = if cfg!(any(target_arch = "mips", target_arch = "mips64
 /// Sealed bytes: no process can change them or their number.
 pub(super) struct Image {
     memfd: File,
-    map: Mmap,
+    map: SealedBytes,
 }
 
 impl Image {
@@ -61,8 +61,7 @@ impl Image {
     }
 
     pub(super) fn map(memfd: File) -> io::Result<Self> {
-        let map = MmapOptions::new().map_if_safe(&memfd).map_err(io::Error::other)?;
-        Ok(Self { memfd, map })
+        Ok(Self { map: SealedBytes::map(&memfd)?, memfd })
     }
 
     pub(super) fn share(&self) -> io::Result<OwnedFd> {

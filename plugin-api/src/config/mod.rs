@@ -4,31 +4,21 @@ pub(crate) mod value;
 
 use serde::de::DeserializeOwned;
 
-use self::value::Node;
+use self::value::read;
 use crate::backend::Error;
 
 /// Reads the configuration; the error names the path of the key, and no value.
 pub(crate) fn parse<C: DeserializeOwned>(json: &str) -> Result<C, Error> {
     let json: serde_json::Value = serde_json::from_str(json)
         .map_err(|error| Error::config("", without_position(&error.to_string())))?;
-    let mut unknown = None;
-    let mut track = serde_path_to_error::Track::new();
-    let tracked = serde_path_to_error::Deserializer::new(Node(&json), &mut track);
-    let parsed = serde_ignored::deserialize(tracked, |path| {
-        // serde writes `?` for a `Some` around the key. Ops do not write it.
-        unknown.get_or_insert_with(|| path.to_string().replace(".?", ""));
-    });
-    let error = match (parsed, &unknown) {
-        (Ok(config), None) => return Ok(config),
-        (Ok(_), Some(key)) => return Err(Error::config(key.clone(), "unknown key")),
-        (Err(error), _) => error.to_string(),
-    };
-    let path = track.path().to_string();
-    match (path.as_str(), unknown) {
+    match read(&json) {
+        (Ok(config), None) => Ok(config),
+        (Ok(_), Some(key)) => Err(Error::config(key, "unknown key")),
         // A misspelt key is both unknown and missing. The unknown key tells more.
-        (".", Some(key)) => Err(Error::config(key, format!("unknown key; {error}"))),
-        (".", None) => Err(Error::config("", error)),
-        _ => Err(Error::config(path, error)),
+        (Err(error), Some(key)) if error.path.is_empty() => {
+            Err(Error::config(key, format!("unknown key; {error}")))
+        }
+        (Err(error), _) => Err(Error::config(error.path.clone(), error.to_string())),
     }
 }
 

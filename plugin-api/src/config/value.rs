@@ -1,32 +1,96 @@
-//! A deserializer of a JSON value whose errors name the type that was found, never the value: any value may be a password
-//! in the wrong place, and these errors are printed to terminals and logs. The errors of serde_json quote it.
+//! A deserializer of a JSON value whose errors name the path of the key and the type that was found, never the value: any
+//! value may be a password in the wrong place, and these errors are printed to terminals and logs. The errors of serde_json
+//! quote it. It also notes the first key that the configuration's type does not know.
 
-use std::fmt::{self, Display, Formatter};
+use std::{
+    cell::OnceCell,
+    fmt::{self, Display, Formatter},
+};
 
 use serde::{
     Deserializer,
     de::{
-        Error, Expected, IntoDeserializer, Unexpected, Visitor,
+        DeserializeOwned, Error, Expected, IntoDeserializer, Unexpected, Visitor,
         value::{MapAccessDeserializer, MapDeserializer, SeqDeserializer},
     },
     forward_to_deserialize_any,
 };
 use serde_json::Value;
 
-/// A value of the configuration.
-pub(super) struct Node<'de>(pub(super) &'de Value);
+/// The path of the first key that the type ignores.
+type Ignored = OnceCell<String>;
 
-/// A key of an object.
-struct Key<'de>(&'de str);
-
-type Members<'de> = Box<dyn Iterator<Item = (Key<'de>, Node<'de>)> + 'de>;
-
-fn members(map: &serde_json::Map<String, Value>) -> MapDeserializer<'_, Members<'_>, Refusal> {
-    let members = map.iter().map(|(name, value)| (Key(name), Node(value)));
-    MapDeserializer::new(Box::new(members) as Members<'_>)
+/// Reads a `T`. Returns the path of the first key that `T` does not know, too.
+pub(super) fn read<T: DeserializeOwned>(value: &Value) -> (Result<T, Refusal>, Option<String>) {
+    let ignored = Ignored::new();
+    let root = Path { parent: None, step: Step::Root, ignored: &ignored };
+    let read = T::deserialize(Node { value, path: root });
+    (read, ignored.into_inner())
 }
 
-impl<'de> IntoDeserializer<'de, Refusal> for Node<'de> {
+/// The way to a value: the last step, and the way to the value around it.
+#[derive(Clone, Copy)]
+struct Path<'p> {
+    parent: Option<&'p Path<'p>>,
+    step: Step<'p>,
+    ignored: &'p Ignored,
+}
+
+#[derive(Clone, Copy)]
+enum Step<'p> {
+    Root,
+    Member(&'p str),
+    Item(usize),
+}
+
+impl<'p> Path<'p> {
+    fn to(&'p self, step: Step<'p>) -> Self {
+        Self { parent: Some(self), step, ignored: self.ignored }
+    }
+}
+
+impl Display for Path<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if let Some(parent) = self.parent {
+            write!(f, "{parent}")?;
+        }
+        match self.step {
+            Step::Root => Ok(()),
+            Step::Member(name) if matches!(self.parent, Some(Path { step: Step::Root, .. })) => {
+                f.write_str(name)
+            }
+            Step::Member(name) => write!(f, ".{name}"),
+            Step::Item(at) => write!(f, "[{at}]"),
+        }
+    }
+}
+
+/// A value of the configuration.
+struct Node<'de, 'p> {
+    value: &'de Value,
+    path: Path<'p>,
+}
+
+/// A key of an object.
+struct Key<'de, 'p> {
+    name: &'de str,
+    path: Path<'p>,
+}
+
+type Members<'de, 'p> = Box<dyn Iterator<Item = (Key<'de, 'p>, Node<'de, 'p>)> + 'p>;
+
+fn members<'de: 'p, 'p>(
+    map: &'de serde_json::Map<String, Value>,
+    path: &'p Path<'p>,
+) -> MapDeserializer<'de, Members<'de, 'p>, Refusal> {
+    let members = map.iter().map(move |(name, value)| {
+        let path = path.to(Step::Member(name));
+        (Key { name, path }, Node { value, path })
+    });
+    MapDeserializer::new(Box::new(members) as Members<'de, 'p>)
+}
+
+impl<'de> IntoDeserializer<'de, Refusal> for Node<'de, '_> {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {
@@ -34,11 +98,9 @@ impl<'de> IntoDeserializer<'de, Refusal> for Node<'de> {
     }
 }
 
-impl<'de> Deserializer<'de> for Node<'de> {
-    type Error = Refusal;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
-        match self.0 {
+impl<'de> Node<'de, '_> {
+    fn visit<V: Visitor<'de>>(&self, visitor: V) -> Result<V::Value, Refusal> {
+        match self.value {
             Value::Null => visitor.visit_unit(),
             Value::Bool(value) => visitor.visit_bool(*value),
             Value::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
@@ -49,20 +111,35 @@ impl<'de> Deserializer<'de> for Node<'de> {
             },
             Value::String(text) => visitor.visit_borrowed_str(text),
             Value::Array(values) => {
-                let mut values = SeqDeserializer::new(values.iter().map(Node));
+                let item = |(at, value)| Node { value, path: self.path.to(Step::Item(at)) };
+                let mut values = SeqDeserializer::new(values.iter().enumerate().map(item));
                 let read = visitor.visit_seq(&mut values)?;
                 values.end().map(|()| read)
             }
             Value::Object(map) => {
-                let mut members = members(map);
+                let mut members = members(map, &self.path);
                 let read = visitor.visit_map(&mut members)?;
                 members.end().map(|()| read)
             }
         }
     }
+}
+
+impl<'de> Deserializer<'de> for Node<'de, '_> {
+    type Error = Refusal;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        self.visit(visitor).map_err(|refusal| refusal.at(&self.path))
+    }
+
+    /// Called for a value whose key the type does not know.
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        self.path.ignored.get_or_init(|| self.path.to_string());
+        visitor.visit_unit()
+    }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
-        if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+        if self.value.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -70,7 +147,8 @@ impl<'de> Deserializer<'de> for Node<'de> {
         _: &'static str,
         visitor: V,
     ) -> Result<V::Value, Refusal> {
-        visitor.visit_newtype_struct(self)
+        let path = self.path;
+        visitor.visit_newtype_struct(self).map_err(|refusal| refusal.at(&path))
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -79,22 +157,23 @@ impl<'de> Deserializer<'de> for Node<'de> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Refusal> {
-        match self.0 {
+        let read = match self.value {
             Value::String(text) => visitor.visit_enum(text.as_str().into_deserializer()),
             Value::Object(map) if map.len() == 1 => {
-                visitor.visit_enum(MapAccessDeserializer::new(members(map)))
+                visitor.visit_enum(MapAccessDeserializer::new(members(map, &self.path)))
             }
-            _ => self.deserialize_any(visitor),
-        }
+            _ => self.visit(visitor),
+        };
+        read.map_err(|refusal| refusal.at(&self.path))
     }
 
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
-        tuple_struct map struct identifier ignored_any
+        tuple_struct map struct identifier
     }
 }
 
-impl<'de> IntoDeserializer<'de, Refusal> for Key<'de> {
+impl<'de> IntoDeserializer<'de, Refusal> for Key<'de, '_> {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {
@@ -106,20 +185,21 @@ impl<'de> IntoDeserializer<'de, Refusal> for Key<'de> {
 macro_rules! integers {
     ($($method:ident)*) => {
         $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
-            match (self.0.parse(), self.0.parse()) {
+            let read = match (self.name.parse(), self.name.parse()) {
                 (Ok(number), _) => visitor.visit_u64(number),
                 (_, Ok(number)) => visitor.visit_i64(number),
-                _ => visitor.visit_borrowed_str(self.0),
-            }
+                _ => visitor.visit_borrowed_str(self.name),
+            };
+            read.map_err(|refusal: Refusal| refusal.at(&self.path))
         })*
     };
 }
 
-impl<'de> Deserializer<'de> for Key<'de> {
+impl<'de> Deserializer<'de> for Key<'de, '_> {
     type Error = Refusal;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
-        visitor.visit_borrowed_str(self.0)
+        visitor.visit_borrowed_str(self.name).map_err(|refusal: Refusal| refusal.at(&self.path))
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
@@ -140,7 +220,7 @@ impl<'de> Deserializer<'de> for Key<'de> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Refusal> {
-        visitor.visit_enum(self.0.into_deserializer())
+        visitor.visit_enum(self.name.into_deserializer())
     }
 
     integers! {
@@ -156,33 +236,51 @@ impl<'de> Deserializer<'de> for Key<'de> {
 
 /// An error for serde that quotes only keys of the configuration, and of a key only what [`shown`] allows.
 #[derive(Debug)]
-pub(super) struct Refusal(String);
+pub(super) struct Refusal {
+    /// The path of the value; empty for the configuration itself, or if it is not known.
+    pub(super) path: String,
+    message: String,
+}
+
+impl Refusal {
+    fn new(message: String) -> Self {
+        Self { path: String::new(), message }
+    }
+
+    /// The refusal of the value at `path`, unless it is one of a value within that.
+    fn at(mut self, path: &Path<'_>) -> Self {
+        if self.path.is_empty() {
+            self.path = path.to_string();
+        }
+        self
+    }
+}
 
 impl Error for Refusal {
     fn custom<T: Display>(message: T) -> Self {
-        Self(message.to_string())
+        Self::new(message.to_string())
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self(format!("invalid type: {}, expected {expected}", kind(&found)))
+        Self::new(format!("invalid type: {}, expected {expected}", kind(&found)))
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self(format!("invalid value: {}, expected {expected}", kind(&found)))
+        Self::new(format!("invalid value: {}, expected {expected}", kind(&found)))
     }
 
     fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Self {
-        Self(format!("unknown value{}", OneOf(expected)))
+        Self::new(format!("unknown value{}", OneOf(expected)))
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
-        Self(format!("unknown key `{}`{}", shown(field), OneOf(expected)))
+        Self::new(format!("unknown key `{}`{}", shown(field), OneOf(expected)))
     }
 }
 
 impl Display for Refusal {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.message)
     }
 }
 

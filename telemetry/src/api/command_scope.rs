@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use crate::api::telemetry::Telemetry;
-use crate::event::event::{Event, EventId, EventKind};
+use crate::event::event::{Event, EventKind};
+use crate::event::id::EventId;
 use crate::event::value::Value;
 
 /// The exit code of a command that panicked: that of a Rust program that panics.

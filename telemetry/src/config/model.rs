@@ -43,11 +43,9 @@ use std::{
 };
 
 use jackfield_loader::{
-    BackendOptions, ForeignText, Isolation, KeyId, Limits, LockError, Policy, ProcessOptions, Program,
-    PublicKey, Sandbox, Trust,
+    BackendOptions, Digest, ForeignText, Isolation, KeyId, Limits, LockError, Policy, ProcessOptions,
+    Program, PublicKey, Sandbox, Trust,
 };
-
-use sha2::{Digest as _, Sha256};
 
 use crate::config::paths::default_search_path;
 use crate::config::plugin_lock::Lock;
@@ -259,7 +257,7 @@ impl BackendConfig {
 
     /// A digest of all that the configuration says of this backend and of plugins: with another one, the configuration is
     /// another one. Only places in the file have no effect.
-    pub(crate) fn digest(&self, plugins: &PluginsConfig) -> [u8; 32] {
+    pub(crate) fn digest(&self, plugins: &PluginsConfig) -> Digest {
         let Self {
             plugin,
             name,
@@ -282,7 +280,7 @@ impl BackendConfig {
             format!("{isolated:?} {limits:?} {sandbox:?}"),
             format!("{path:?} {trust:?} {lock:?} {keys:?} {revoked:?} {lock_is_named:?} {helper:?}"),
         ];
-        Sha256::digest(parts.join("\0")).into()
+        Digest::of(parts.join("\0").as_bytes())
     }
 }
 

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::delivery::open_backend::OpenError;
 use crate::delivery::settle::Settlement;
 use crate::process::milliseconds;
+use crate::random;
 
 /// The first pause, unless the backend asks for a longer one. Each further pause is twice as long, up to the longest pause
 /// of the backend's configuration.
@@ -78,7 +79,7 @@ impl CircuitBreaker {
 
     fn open(&mut self, now_ms: u64, longest: Duration, requested: Option<Duration>) {
         let backoff = Backoff::new(FIRST_PAUSE.min(longest), longest);
-        let jittered = backoff.jittered_pause(self.failures, fastrand::f64());
+        let jittered = backoff.jittered_pause(self.failures, random::fraction());
         let pause = jittered.max(requested.unwrap_or_default().min(LONGEST_REQUESTED));
         self.failures = self.failures.saturating_add(1);
         self.opened_ms = now_ms;

@@ -7,8 +7,7 @@ use std::{
     time::Duration,
 };
 
-use jackfield_loader::{Backend, BackendOptions, Batch, Isolation, Location, plugin_api::Deletion};
-use sha2::{Digest as _, Sha256};
+use jackfield_loader::{Backend, BackendOptions, Batch, Digest, Isolation, Location, plugin_api::Deletion};
 
 use crate::config::model::{BackendConfig, LONGEST_PAUSE, PluginsConfig};
 use crate::delivery::open_backend::{Loaded, OpenError, PluginFile, PluginSource};
@@ -47,7 +46,7 @@ pub(crate) struct ConfiguredBackend {
     /// Held while the backend is opened.
     opening: Mutex<()>,
     /// The digest of the configuration.
-    configuration: OnceLock<[u8; 32]>,
+    configuration: OnceLock<Digest>,
 }
 
 /// An open backend.
@@ -198,12 +197,11 @@ impl ConfiguredBackend {
                 .and_then(|location| Stamp::of_file(&location.code_file())),
         };
         let file = stamp.map(|stamp| stamp.mark()).unwrap_or_default();
-        let digest =
-            Sha256::new().chain_update(self.configuration(config, plugins)).chain_update(file).finalize();
-        jackfield_loader::hex(&digest[..8])
+        let of_all = [self.configuration(config, plugins).as_bytes(), file.as_bytes()].concat();
+        jackfield_loader::hex(&Digest::of(&of_all).as_bytes()[..8])
     }
 
-    fn configuration(&self, config: &BackendConfig, plugins: &PluginsConfig) -> &[u8; 32] {
+    fn configuration(&self, config: &BackendConfig, plugins: &PluginsConfig) -> &Digest {
         self.configuration.get_or_init(|| config.digest(plugins))
     }
 

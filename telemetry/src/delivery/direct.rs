@@ -16,6 +16,7 @@ use jackfield_loader::{Backend, Backoff, Batch};
 use crate::delivery::attempt::{Called, attempt};
 use crate::delivery::settle::{Decision, DeliveryMode, Settlement, settle};
 use crate::process::{left, lock, wait};
+use crate::random;
 
 /// How a [`Delivery`] tries again.
 #[derive(Debug, Clone)]
@@ -213,7 +214,7 @@ impl RetryPauses {
     /// The next pause: at least `retry_after`, and at most `left`, the rest of the budget. `None` when nothing is left, or
     /// when `retry_after` is longer.
     pub(super) fn next(&mut self, retry_after: Option<Duration>, left: Duration) -> Option<Duration> {
-        let pause = self.backoff.jittered_pause(self.failures, fastrand::f64());
+        let pause = self.backoff.jittered_pause(self.failures, random::fraction());
         self.failures = self.failures.saturating_add(1);
         let least = retry_after.unwrap_or_default();
         (!left.is_zero() && least <= left).then(|| pause.max(least).min(left))

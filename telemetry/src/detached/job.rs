@@ -10,9 +10,9 @@ use std::{
     time::Duration,
 };
 
+use jackfield_loader::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
 use crate::config::serialized::Handed;
 use crate::consent::consent::{Collection, ConsentOptions};
@@ -177,7 +177,7 @@ fn may_name_a_relative_path(config: &str) -> bool {
 /// The mark of a job's text, which reveals nothing of the text.
 pub(super) fn mark(text: &[u8]) -> Mark {
     let mut mark = Mark::default();
-    mark.copy_from_slice(jackfield_loader::hex(&Sha256::digest(text)[..8]).as_bytes());
+    mark.copy_from_slice(jackfield_loader::hex(&Digest::of(text).as_bytes()[..8]).as_bytes());
     mark
 }
 

@@ -9,7 +9,8 @@ use std::{
     time::Duration,
 };
 
-use crate::event::event::{Event, EventId, EventKind};
+use crate::event::event::{Event, EventKind};
+use crate::event::id::EventId;
 use crate::event::value::Value;
 use crate::redact::bytes::REDACTED;
 use crate::redact::redact::EventParts;
@@ -74,11 +75,7 @@ impl AuthorRules {
 
     /// Whether the share of events that is kept contains the one with this id.
     pub(crate) fn keeps(&self, id: EventId) -> bool {
-        /// The last bits of an id, which are random.
-        const BITS: u32 = 62;
-        let Some(share) = self.sample else { return true };
-        let random = id.0.as_u64_pair().1 & ((1 << BITS) - 1);
-        (random as f64) < share * (1_u64 << BITS) as f64
+        self.sample.is_none_or(|share| id.fraction() < share)
     }
 
     /// The event as the author wants it; `None` when it is not to be stored.

@@ -18,10 +18,12 @@ use std::{array, borrow::Cow};
 use serde::de::{Deserializer as _, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::event::id::EventId;
 use crate::event::json_value::Text;
 use crate::event::parse::{
     FILLED, ID, MACHINE_ID, OS, OS_VERSION, Parsed, RUNTIME_VERSION, TIMESTAMP, TOOL_NAME, VERSION,
 };
+use crate::event::rfc3339::Timestamp;
 use crate::identity::machine_id;
 use crate::identity::machine_id::MachineId;
 
@@ -79,16 +81,16 @@ impl EventDefaults {
         out.push('{');
         let filled = &mut parsed.filled;
         if filled[ID].is_none() {
-            let id = uuid::Uuid::now_v7().to_string();
+            let id = EventId::now().to_string();
             push(out, &["\"id\":\"", &id, "\","]);
             filled[ID] = Some(Cow::Owned(id));
         }
         if filled[TIMESTAMP].is_none() {
-            let now = jiff::Timestamp::now();
-            let timestamp = format!("{now:.6}");
+            let now = Timestamp::now();
+            let timestamp = now.text().to_owned();
             push(out, &["\"timestamp\":\"", &timestamp, "\","]);
             filled[TIMESTAMP] = Some(Cow::Owned(timestamp));
-            parsed.time_unix_nanos = now.as_microsecond().saturating_mul(1000);
+            parsed.time_unix_nanos = now.unix_nanos();
         }
         if let (None, Some(tool)) = (&filled[MACHINE_ID], &filled[TOOL_NAME])
             && *tool != self.values[TOOL_NAME - CONSTANT].text

@@ -2,8 +2,8 @@
 
 use std::{borrow::Cow, io::Write as _, time::Duration};
 
-use uuid::Uuid;
-
+use crate::event::id::EventId;
+use crate::event::rfc3339::Timestamp;
 use crate::event::value::Value;
 use crate::process::milliseconds;
 use crate::redact::redact::{is_credential, is_harmless_word, redact_value};
@@ -69,12 +69,11 @@ impl Encoder {
     }
 
     /// Appends the event with this id and time, without a line feed, to `out`.
-    pub(crate) fn encode(&self, id: uuid::Uuid, time: &Timestamp, record: &Record<'_>, out: &mut Vec<u8>) {
-        let mut text = uuid::Uuid::encode_buffer();
+    pub(crate) fn encode(&self, id: EventId, time: &Timestamp, record: &Record<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"id\":\"");
-        out.extend_from_slice(id.hyphenated().encode_lower(&mut text).as_bytes());
+        out.extend_from_slice(&id.text());
         out.extend_from_slice(b"\",\"timestamp\":\"");
-        out.extend_from_slice(&time.text);
+        out.extend_from_slice(time.text().as_bytes());
         out.push(b'"');
         member(out, "type", record.kind);
         member(out, "name", record.name);
@@ -172,70 +171,6 @@ fn string(out: &mut Vec<u8>, text: &str) {
     }
     // Writing a string to memory can't fail.
     let _ = serde_json::to_writer(out, text);
-}
-
-/// A point in time in RFC 3339, UTC, with exactly six digits of a second, so that it sorts as text. The text is kept from
-/// one event to the next, because most of it stays the same.
-#[derive(Debug, Clone)]
-pub(crate) struct Timestamp {
-    /// The time since 1970.
-    seconds: u64,
-    text: [u8; 27],
-}
-
-impl Default for Timestamp {
-    fn default() -> Self {
-        Self { seconds: 0, text: *b"1970-01-01T00:00:00.000000Z" }
-    }
-}
-
-impl Timestamp {
-    /// Sets the time, `since` 1970. A clock beyond the year 9999 gives the last second of that year.
-    pub(crate) fn set(&mut self, since: Duration) {
-        if since.as_secs() != self.seconds {
-            let seconds = i64::try_from(since.as_secs()).ok();
-            let time = seconds.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
-            let mut rest = &mut self.text[..20];
-            let _ = write!(rest, "{:.0}", time.unwrap_or(jiff::Timestamp::MAX));
-            self.text[19] = b'.';
-            self.seconds = since.as_secs();
-        }
-        let mut micros = since.subsec_micros();
-        for digit in self.text[20..26].iter_mut().rev() {
-            *digit = b'0' + (micros % 10) as u8;
-            micros /= 10;
-        }
-    }
-}
-
-#[derive(Debug)]
-pub(crate) struct Ids {
-    /// The process of the seed: a forked child must not go on with its parent's numbers.
-    process: u32,
-    random: fastrand::Rng,
-}
-
-impl Ids {
-    /// A generator for the process with this number.
-    pub(crate) fn new(process: u32) -> Self {
-        Self { process, random: seeded() }
-    }
-
-    /// The next id. `process` is the number of the process that asks, `now` the time since 1970.
-    pub(crate) fn next(&mut self, process: u32, now: Duration) -> Uuid {
-        if self.process != process {
-            *self = Self::new(process);
-        }
-        let mut random = [0; 10];
-        self.random.fill(&mut random);
-        uuid::Builder::from_unix_timestamp_millis(u64::try_from(now.as_millis()).unwrap_or(0), &random)
-            .into_uuid()
-    }
-}
-
-fn seeded() -> fastrand::Rng {
-    let (high, low) = Uuid::new_v4().as_u64_pair();
-    fastrand::Rng::with_seed(high ^ low.rotate_left(32))
 }
 
 #[cfg(test)]

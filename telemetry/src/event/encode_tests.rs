@@ -19,7 +19,7 @@ fn an_event_is_one_line_that_the_reader_accepts() {
     };
     let mut line = Vec::new();
     let now = Duration::from_micros(1_767_323_045_000_089);
-    let id = crate::event::encode::Ids::new(1).next(1, now);
+    let id = crate::event::id::Ids::new(1).next(1, now);
     let mut time = Timestamp::default();
     time.set(now);
     encoder().encode(id, &time, &record, &mut line);
@@ -42,22 +42,10 @@ fn an_event_is_one_line_that_the_reader_accepts() {
 }
 
 #[test]
-fn a_timestamp_is_what_the_date_library_makes_of_it() {
-    let mut time = Timestamp::default();
-    for micros in [0, 1, 999_999, 1_000_000, 1_767_323_045_123_456, 1_767_323_045_000_001, 7] {
-        time.set(Duration::from_micros(micros));
-        let expected = jiff::Timestamp::from_microsecond(micros as i64).expect("in range");
-        assert_eq!(std::str::from_utf8(&time.text), Ok(&*format!("{expected:.6}")));
-    }
-    time.set(Duration::from_secs(u64::MAX));
-    assert_eq!(&time.text, b"9999-12-30T22:00:00.000000Z");
-}
-
-#[test]
 fn what_is_absent_is_left_out() {
     let mut line = Vec::new();
     encoder().encode(
-        uuid::Uuid::nil(),
+        EventId::now(),
         &Timestamp::default(),
         &Record { kind: "feature.used", name: "x", ..Record::default() },
         &mut line,
@@ -66,22 +54,4 @@ fn what_is_absent_is_left_out() {
     for member in ["duration_ms", "exit_code", "args", "error", "metadata"] {
         assert!(event.get(member).is_none(), "{member}");
     }
-}
-
-const NOW: Duration = Duration::from_secs(1_767_323_045);
-
-#[test]
-fn ids_are_of_version_7_and_differ() {
-    let mut ids = Ids::new(1);
-    let some: std::collections::HashSet<_> = (0..10_000).map(|_| ids.next(1, NOW)).collect();
-    assert_eq!(some.len(), 10_000);
-    assert!(some.iter().all(|id| id.get_version_num() == 7 && id.get_variant() == uuid::Variant::RFC4122));
-}
-
-#[test]
-fn a_fork_does_not_go_on_with_its_parents_numbers() {
-    let mut parent = Ids::new(1);
-    let mut child = Ids { process: 1, random: parent.random.clone() };
-    let bits = |id: Uuid| id.as_u128() & ((1 << 62) - 1);
-    assert_ne!(bits(parent.next(1, NOW)), bits(child.next(2, NOW)));
 }

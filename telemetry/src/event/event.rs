@@ -2,8 +2,6 @@
 
 use std::{borrow::Cow, fmt, time::Duration};
 
-use uuid::Uuid;
-
 use crate::event::value::Value;
 use crate::redact::redact::EventParts;
 
@@ -88,16 +86,6 @@ impl<'a> Event<'a> {
     pub fn values(mut self, values: &'a [(&'a str, Value<'a>)]) -> Self {
         self.values = values;
         self
-    }
-}
-
-/// The id of a recorded event: a UUIDv7, the member `id` of its JSON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EventId(pub(crate) Uuid);
-
-impl fmt::Display for EventId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
     }
 }
 

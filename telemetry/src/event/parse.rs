@@ -20,13 +20,14 @@
 //! [`MAX_DEPTH`], and a duplicate member of the event, because readers disagree which of the two counts. A line has at most
 //! [`MAX_LINE`] bytes.
 
-use std::{borrow::Cow, fmt, ops::Range};
+use std::{borrow::Cow, fmt};
 
 use jackfield_loader::files::is_utf16;
 use serde::de::{DeserializeSeed as _, Deserializer as _, Error as _, MapAccess, Visitor};
 
 use crate::error::Error;
 use crate::event::json_value::{Found, Reader, Seen, Text, short, twice};
+use crate::event::rfc3339;
 
 /// The greatest length of a line, in bytes, without its line feed.
 pub const MAX_LINE: usize = 1 << 20;
@@ -183,7 +184,7 @@ impl<'de> Visitor<'de> for EventVisitor {
             return Err(A::Error::custom(format_args!("`id`: expected 1 to {MAX_ID} bytes, found {len}")));
         }
         if let Some(timestamp) = &event.filled[TIMESTAMP] {
-            event.time_unix_nanos = nanoseconds(timestamp).ok_or_else(|| {
+            event.time_unix_nanos = rfc3339::parse(timestamp).ok_or_else(|| {
                 A::Error::custom(format_args!(
                     "`timestamp`: expected {TIME}, found string {:?}",
                     short(timestamp)
@@ -255,84 +256,6 @@ fn metadata<'de, E: serde::de::Error>(member: &str, value: Found<'de>) -> Result
         Found::Metadata(pairs) => Ok(Some(pairs)),
         other => wrong(member, "an object of strings, numbers and booleans", &other),
     }
-}
-
-/// `text` in nanoseconds since 1970; `None` when it is not RFC 3339, or out of range.
-fn nanoseconds(text: &str) -> Option<i64> {
-    if let Some(nanoseconds) = own_form(text.as_bytes()) {
-        return Some(nanoseconds);
-    }
-    let time = is_rfc3339(text.as_bytes()).then(|| text.parse::<jiff::Timestamp>().ok()).flatten()?;
-    // The date library takes second 60 of any minute for second 59.
-    if text.get(17..19) == Some("60") && !ends_a_month(time) {
-        return None;
-    }
-    i64::try_from(time.as_nanosecond()).ok()
-}
-
-/// Whether the second is the last one of a month in UTC, after which a leap second may come (RFC 3339, 5.7).
-fn ends_a_month(time: jiff::Timestamp) -> bool {
-    let next = jiff::Timestamp::from_second(time.as_second() + 1).map(|next| next.to_string());
-    next.is_ok_and(|next| next.ends_with("-01T00:00:00Z"))
-}
-
-/// Reads a time in the form that this crate writes, `2026-01-02T03:04:05.000089Z`; `None` for any other text. Nearly all
-/// times have this form, and the date library takes ten times as long.
-fn own_form(text: &[u8]) -> Option<i64> {
-    let text: &[u8; 27] = text.try_into().ok()?;
-    let marks = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'.'), (26, b'Z')];
-    if !marks.iter().all(|&(at, mark)| text[at] == mark) {
-        return None;
-    }
-    let number = |range: Range<usize>| {
-        text[range].iter().try_fold(0_i64, |number, byte| {
-            byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0'))
-        })
-    };
-    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
-    let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
-    // The date library judges other years and days.
-    if !(1970..2262).contains(&year)
-        || !(1..=12).contains(&month)
-        || !(1..=28).contains(&day)
-        || hour > 23
-        || minute > 59
-        || second > 59
-    {
-        return None;
-    }
-    // Years from March on, so that the leap day is the last one; 719,468 days lie between that year 0 and 1970.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 1 - 719_468;
-    let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second;
-    Some((seconds * 1_000_000 + number(20..26)?) * 1000)
-}
-
-/// The date library accepts more than RFC 3339, such as the name of a time zone in brackets.
-fn is_rfc3339(text: &[u8]) -> bool {
-    let shaped = |part: &[u8], shape: &[u8]| {
-        part.len() == shape.len()
-            && part.iter().zip(shape).all(|(byte, &shape)| match shape {
-                b'd' => byte.is_ascii_digit(),
-                b'T' => matches!(byte, b'T' | b't'),
-                b'+' => matches!(byte, b'+' | b'-'),
-                exact => *byte == exact,
-            })
-    };
-    let Some((seconds, rest)) = text.split_at_checked(19) else { return false };
-    let offset = match rest {
-        [b'.', fraction @ ..] => {
-            let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
-            if !(1..=9).contains(&digits) {
-                return false;
-            }
-            &fraction[digits..]
-        }
-        _ => rest,
-    };
-    let is_offset =
-        || shaped(offset, b"+dd:dd") && &offset[1..3] < b"24".as_slice() && &offset[4..] < b"60".as_slice();
-    shaped(seconds, b"dddd-dd-ddTdd:dd:dd") && (matches!(offset, b"Z" | b"z") || is_offset())
 }
 
 #[cfg(test)]

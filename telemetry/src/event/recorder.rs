@@ -8,9 +8,11 @@ use std::{
 };
 
 use crate::event::author_rules::{AuthorRules, CommonMetadata};
-use crate::event::encode::{Encoder, Ids, Metadata, Record, Timestamp};
-use crate::event::event::{Event, EventId};
+use crate::event::encode::{Encoder, Metadata, Record};
+use crate::event::event::Event;
+use crate::event::id::{EventId, Ids};
 use crate::event::parse::MAX_LINE;
+use crate::event::rfc3339::Timestamp;
 use crate::event::value::Value;
 use crate::redact::redact::{
     EventParts, RedactedParts, is_harmless_word, redact, redact_pair, redact_parts, redact_value,
@@ -166,7 +168,7 @@ impl Recorder {
             error: redacted.error,
             metadata: Self::metadata(common, event.parts.metadata, event.values),
         };
-        self.encoder.encode(id.0, &scratch.time, &record, &mut scratch.line);
+        self.encoder.encode(id, &scratch.time, &record, &mut scratch.line);
     }
 }
 
@@ -195,7 +197,7 @@ impl Scratch {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.time.set(now);
         self.line.clear();
-        EventId(self.ids.next(process, now))
+        self.ids.next(process, now)
     }
 }
 

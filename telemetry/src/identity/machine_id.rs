@@ -16,27 +16,28 @@ use std::{
 };
 
 use jackfield_loader::{
+    Digest,
     files::{self, Access, FileError, Mode, Owner, ReplaceLock, Survives, judge},
     show_path,
 };
-use sha2::{Digest as _, Sha256};
 
 use crate::error::Error;
+use crate::random;
 
 /// The derived id for `tool`: 32 hexadecimal digits.
 pub(crate) fn id(tool: &str) -> String {
     static SYSTEM: OnceLock<String> = OnceLock::new();
-    derive(tool, SYSTEM.get_or_init(|| system_id().unwrap_or_else(|| uuid::Uuid::now_v7().to_string())))
+    derive(tool, SYSTEM.get_or_init(|| system_id().unwrap_or_else(random_text)))
+}
+
+/// The place of a system's id where there is none, or where nothing may lead from the old one to the new one.
+fn random_text() -> String {
+    jackfield_loader::hex(&random::bytes::<16>())
 }
 
 fn derive(tool: &str, system: &str) -> String {
-    let digest = Sha256::new()
-        .chain_update("jackfield machine id\0")
-        .chain_update(tool)
-        .chain_update("\0")
-        .chain_update(system)
-        .finalize();
-    jackfield_loader::hex(&digest[..16])
+    let digest = Digest::of(["jackfield machine id", tool, system].join("\0").as_bytes());
+    jackfield_loader::hex(&digest.as_bytes()[..16])
 }
 
 #[cfg(target_os = "linux")]
@@ -133,7 +134,7 @@ impl MachineIdFile {
     /// # Errors
     /// [`Error::Write`]. The old id then stays.
     pub fn rotate(&self) -> Result<MachineId, Error> {
-        let id = derive(&self.tool, &uuid::Uuid::new_v4().to_string());
+        let id = derive(&self.tool, &random_text());
         let rotate = || {
             let no_folder = "no folder for it is known (is HOME set?)";
             let file = self.file.as_ref().ok_or_else(|| io::Error::new(ErrorKind::NotFound, no_folder))?;

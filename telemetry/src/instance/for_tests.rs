@@ -2,9 +2,10 @@
 
 use std::{env, fs, io, path::PathBuf, process};
 
-use jackfield_loader::files::create_folder;
+use jackfield_loader::{files::create_folder, hex};
 
 use crate::delivery::memory_backend::MemoryBackend;
+use crate::random;
 
 /// Takes the events of a test. The folder goes with it.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ struct TestFolder {
 
 impl TestFolder {
     fn create() -> io::Result<Self> {
-        let path = env::temp_dir().join(format!("jackfield-test-{}", uuid::Uuid::new_v4().simple()));
+        let path = env::temp_dir().join(format!("jackfield-test-{}", hex(&random::bytes::<16>())));
         create_folder(&path)?;
         Ok(Self { path, process: process::id() })
     }

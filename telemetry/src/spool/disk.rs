@@ -9,6 +9,7 @@
 use std::time::SystemTime;
 use std::{path::Path, sync::Arc, time::Duration};
 
+use crate::random;
 use crate::spool::fs::{Folder, FolderError, Fs};
 
 #[cfg(not(unix))]
@@ -48,8 +49,7 @@ impl Fs for Disk {
     }
 
     fn random(&self) -> u32 {
-        // A generator in the thread would give parent and child the same numbers after a fork.
-        fastrand::Rng::with_seed(fastrand::u64(..) ^ (u64::from(std::process::id()) << 32)).u32(..)
+        u32::from_ne_bytes(random::bytes())
     }
 
     fn pause(&self) {
