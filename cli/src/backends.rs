@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use clap::Args;
-use jackfield::forward::{BackendConfig, EventBuffer, EventDefaults, open_backend};
+use jackfield::BackendConfig;
+use jackfield::forward::{EventBuffer, EventDefaults, open_backend};
 use jackfield::{Config, EventKind};
 use jackfield_loader::{
     Backend, Batch, ForeignText,

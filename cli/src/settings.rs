@@ -6,7 +6,8 @@ use std::{
 };
 
 use clap::{Args, ValueHint};
-use jackfield::forward::{BackendConfig, ConfigFile};
+use jackfield::BackendConfig;
+use jackfield::forward::ConfigFile;
 use jackfield::{Builder, Config, Error};
 use jackfield_loader::{BackendOptions, home, in_prose, show_path};
 

@@ -10,13 +10,12 @@ use crate::boundary::batch::Batch;
 use crate::guard::error::{CloseError, OpenError, OpenFailure, Stage};
 use crate::guard::executor::Entry;
 use crate::guard::in_process::{InProcess, Source};
-#[cfg(not(target_os = "linux"))]
-use crate::guard::options::ProcessOptions;
 use crate::guard::options::{BackendOptions, Isolation};
 use crate::guard::preview::{Preview, PreviewError};
 use crate::guard::report::Report;
 use crate::guard::stats::Stats;
 use crate::guard::supervisor::Supervisor;
+use crate::isolated::instance;
 use crate::library::location::Location;
 use crate::load::check::CheckError;
 use crate::load::dlopen::LoadError;
@@ -32,12 +31,6 @@ pub struct Backend {
     timeout: Duration,
     /// `None` for noop.
     supervisor: Option<Supervisor>,
-}
-
-#[cfg(not(target_os = "linux"))]
-fn no_processes(_: &ProcessOptions) -> Result<Box<dyn Entry>, OpenFailure> {
-    let message = "there is no process isolation on this platform yet".to_owned();
-    Err(OpenFailure::Stage { stage: Stage::Process, message })
 }
 
 fn not_open(options: &BackendOptions, plugin: Option<&Location>, failure: OpenFailure) -> Error {
@@ -58,11 +51,7 @@ impl Backend {
             return Self::open(&plugin.load_within(options.timeout)?, options);
         };
         let location = plugin.location();
-        #[cfg(target_os = "linux")]
-        let entry =
-            crate::isolated::instance::entry(Arc::clone(plugin.content()), location, process, options);
-        #[cfg(not(target_os = "linux"))]
-        let entry = no_processes(process);
+        let entry = instance::entry(Arc::clone(plugin.content()), location, process, options);
         let opened = entry.and_then(|entry| Self::open_entry(entry, options));
         opened.map_err(|failure| match failure {
             OpenFailure::Stage { stage: Stage::Load, message } => {
@@ -87,13 +76,7 @@ impl Backend {
     /// Child processes exist on Linux.
     pub fn rehearse(plugin: &Candidate, options: &BackendOptions) -> Result<(), Error> {
         let Isolation::Process(process) = &options.isolation else { return Ok(()) };
-        #[cfg(target_os = "linux")]
-        let entry = {
-            let content = Arc::clone(plugin.content()?);
-            Ok(crate::isolated::instance::rehearsal(content, plugin.location(), process, options))
-        };
-        #[cfg(not(target_os = "linux"))]
-        let entry = no_processes(process);
+        let entry = instance::rehearsal(Arc::clone(plugin.content()?), plugin.location(), process, options);
         match entry.and_then(|entry| Self::open_entry(entry, options)) {
             // The child has come to the load, where a rehearsal ends.
             Ok(_) | Err(OpenFailure::Stage { stage: Stage::Load, .. }) => Ok(()),

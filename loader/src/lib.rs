@@ -3,6 +3,10 @@
 //! A plugin passes through stages, each a module with its own error: `find` → `inspect` → `verify` → `load` →
 //! `check`, and every call of it through the `guard`.
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test makes the files that it needs"))]
+#![cfg_attr(
+    not(all(target_os = "linux", feature = "isolation")),
+    allow(dead_code, reason = "what only a plugin in a process of its own needs")
+)]
 #![allow(unsafe_code, reason = "the boundary to foreign code: every crate above is spared it")]
 
 mod backend;

@@ -366,7 +366,6 @@ impl Verified {
         self.0.is_of(candidate)
     }
 
-    #[cfg(target_os = "linux")]
     pub(crate) fn content(&self) -> &Arc<Content> {
         &self.0.content
     }

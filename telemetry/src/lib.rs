@@ -7,13 +7,15 @@
 //! Programs that pass events on find what they need in [`forward`].
 //!
 //! # Features
-//! By default `signatures`.
+//! By default `config-file`, `isolation` and `signatures`.
 //!
 //! | feature | what it adds |
 //! | --- | --- |
 //! | `clap` | the management commands |
+//! | `config-file` | files of TOML choose the backends. Without it, the tool chooses them in code ([`Builder::send_to`]), a file with more than `[TABLE]`, `KEY = true` and `KEY = false` is refused, and with it a user's file of consent that has more |
+//! | `isolation` | `isolation = "process"`; without it, such a backend is not opened |
 //! | `layouts` | the type layouts of Rust plugins are compared; without it, the digest of the surface and the sizes of the tables decide, as for plugins in C |
-//! | `sandbox` | `[backend.sandbox]`; without it, a backend with a sandbox is not opened |
+//! | `sandbox` | `[backend.sandbox]`, with `isolation`; without it, a backend with a sandbox is not opened |
 //! | `signatures` | `trust = "signed"`; without it, that policy refuses every plugin |
 //! | `tracing-layer` | marked events and spans of `tracing` become telemetry |
 //! | `watch` | a service reloads by itself when its configuration or a plugin changes |
@@ -46,7 +48,7 @@ pub use crate::api::reload::{LiveBackend, LivePlugin};
 pub use crate::api::telemetry::Telemetry;
 #[cfg(feature = "tracing-layer")]
 pub use crate::api::tracing_layer as layer;
-pub use crate::config::model::{Config, PluginsConfig};
+pub use crate::config::model::{BackendConfig, Config, PluginsConfig};
 pub use crate::config::paths::{Environment, ProcessEnvironment};
 pub use crate::config::platforms::{Datadog, PostHog};
 pub use crate::consent::consent::{Collection, Consent, ConsentOptions, ConsentReason, Variable};
@@ -83,7 +85,6 @@ pub use crate::user::status::{BackendStatus, Status};
 pub mod forward {
     pub use crate::api::forwarder::{Forwarder, PushOutcome};
     pub use crate::config::effective::{EffectiveValue, Origin};
-    pub use crate::config::model::BackendConfig;
     pub use crate::config::parse::Reading;
     pub use crate::config::paths::{accepted_plugin_name, default_search_path};
     pub use crate::config::plugin_lock::Lock;

@@ -6,8 +6,9 @@ use std::{
 };
 
 use clap::{Args, ValueHint};
+use jackfield::BackendConfig;
 use jackfield::Config;
-use jackfield::forward::{BackendConfig, ConfigFile, OptionsSchema};
+use jackfield::forward::{ConfigFile, OptionsSchema};
 use jackfield_loader::{in_prose, show_path};
 use serde_json::{Map, Value};
 

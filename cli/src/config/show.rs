@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use jackfield::{
-    Config,
-    forward::{BackendConfig, EffectiveValue, OptionsSchema, Origin},
+    BackendConfig, Config,
+    forward::{EffectiveValue, OptionsSchema, Origin},
 };
 use jackfield_loader::show_path;
 use serde::Serialize;

@@ -7,7 +7,8 @@ use std::{
 };
 
 use clap::{Args, ValueHint};
-use jackfield::forward::{BackendConfig, CancellationToken, check_backend};
+use jackfield::BackendConfig;
+use jackfield::forward::{CancellationToken, check_backend};
 use jackfield::{Config, OpenError, spool::Limits};
 use jackfield_loader::show_path;
 

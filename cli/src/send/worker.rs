@@ -11,10 +11,8 @@ use std::{
     time::Duration,
 };
 
-use jackfield::Config;
-use jackfield::forward::{
-    BackendConfig, CancellationToken, Delivery, DeliveryOptions, EventOutcome, open_backend,
-};
+use jackfield::forward::{CancellationToken, Delivery, DeliveryOptions, EventOutcome, open_backend};
+use jackfield::{BackendConfig, Config};
 use jackfield_loader::{Backend, Batch, ForeignText, count, show_path};
 use serde::Serialize;
 

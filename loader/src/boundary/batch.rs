@@ -241,7 +241,6 @@ impl Batch {
     }
 
     /// The views of the events, valid as long as `self`.
-    #[cfg(any(target_os = "linux", feature = "conformance"))]
     pub(crate) fn events(&self) -> &[abi::Event] {
         &self.events.0
     }
@@ -253,7 +252,6 @@ impl Batch {
 }
 
 /// The strings of an event: `json`, the seven that events of one process mostly share, and the rest.
-#[cfg(any(target_os = "linux", feature = "conformance"))]
 pub(crate) fn strings_mut(event: &mut abi::Event) -> [&mut abi::Str; 13] {
     [
         &mut event.json,

@@ -44,7 +44,6 @@ impl Stage {
     ];
 
     /// The stage with this number, by which a child process reports it.
-    #[cfg(target_os = "linux")]
     pub(crate) fn of(number: u32) -> Option<Self> {
         Self::ALL.into_iter().map(|(stage, _)| stage).find(|stage| *stage as u32 == number)
     }

@@ -11,8 +11,8 @@ use crate::boundary::text::ForeignText;
 /// Largest metadata section, in bytes.
 const METADATA_LIMIT: usize = 1 << 20;
 
-/// Whether this platform has child processes for plugins.
-const HAS_ISOLATION: bool = cfg!(target_os = "linux");
+/// Whether this program has child processes for plugins.
+const HAS_ISOLATION: bool = cfg!(all(target_os = "linux", feature = "isolation"));
 
 /// The facts of a plugin's file, and the verdict.
 #[derive(Debug, Clone)]

@@ -1,11 +1,10 @@
 //! The metadata of a plugin.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 
 use jackfield_plugin_api::metadata::FORMAT;
-use serde::de::{self, IgnoredAny, SeqAccess, Visitor};
+use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
@@ -140,25 +139,54 @@ fn offset(json: &str, line: usize, column: usize) -> usize {
 /// The path of the innermost value that has the byte at `offset`, such as `abi.major` or `requires[0]`; empty for the object.
 fn path_at(json: &str, offset: usize) -> String {
     let (mut path, mut value) = (String::new(), json);
-    let has_offset = |value: &&RawValue| {
-        let start = value.get().as_ptr() as usize - json.as_ptr() as usize;
-        (start..start + value.get().len()).contains(&offset)
-    };
-    loop {
-        if let Ok(members) = serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(value) {
-            let Some((name, member)) = members.into_iter().find(|(_, member)| has_offset(member)) else {
-                return path;
-            };
-            path += if path.is_empty() { "" } else { "." };
-            path += &name;
-            value = member.get();
-        } else if let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(value) {
-            let Some(at) = items.iter().position(has_offset) else { return path };
-            path += &format!("[{at}]");
-            value = items[at].get();
-        } else {
-            return path;
+    while value.starts_with(['{', '[']) {
+        let mut deserializer = serde_json::Deserializer::from_str(value);
+        let Ok(Some((step, inner))) = deserializer.deserialize_any(ValueAt { json, offset }) else { break };
+        path += if path.is_empty() { step.trim_start_matches('.') } else { &step };
+        value = inner.get();
+    }
+    path
+}
+
+/// Finds the member or item that has the byte at `offset` of `json`, and the step to it. Keeps no other one.
+struct ValueAt<'a> {
+    json: &'a str,
+    offset: usize,
+}
+
+impl ValueAt<'_> {
+    fn is_in(&self, value: &RawValue) -> bool {
+        let start = value.get().as_ptr() as usize - self.json.as_ptr() as usize;
+        (start..start + value.get().len()).contains(&self.offset)
+    }
+}
+
+impl<'de> Visitor<'de> for ValueAt<'_> {
+    type Value = Option<(String, &'de RawValue)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object or a list")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some((name, value)) = members.next_entry::<Cow<'_, str>, &RawValue>()? {
+            if self.is_in(value) {
+                found = Some((format!(".{name}"), value));
+            }
         }
+        Ok(found)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let (mut at, mut found) = (0, None);
+        while let Some(value) = items.next_element::<&RawValue>()? {
+            if self.is_in(value) {
+                found = Some((format!("[{at}]"), value));
+            }
+            at += 1;
+        }
+        Ok(found)
     }
 }
 

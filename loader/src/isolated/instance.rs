@@ -62,15 +62,15 @@ pub(crate) fn entry(
     Ok(Box::new(spec(content, plugin, process, options, history, false)))
 }
 
-/// As [`entry`], for children that end before they load the plugin.
+/// As [`entry`], for children that end before they load the plugin. Never fails.
 pub(crate) fn rehearsal(
     content: Arc<Content>,
     plugin: &Location,
     process: &ProcessOptions,
     options: &BackendOptions,
-) -> Box<dyn Entry> {
+) -> Result<Box<dyn Entry>, OpenFailure> {
     let history = CrashHistory::new(None, &plugin.code_file(), options.circuit_backoff);
-    Box::new(spec(content, plugin, process, options, history, true))
+    Ok(Box::new(spec(content, plugin, process, options, history, true)))
 }
 
 fn spec(

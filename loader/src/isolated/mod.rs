@@ -24,24 +24,27 @@
 //! every process below it. In a sandbox the plugin starts no process.
 //!
 //! # Platform
-//! Linux. Elsewhere a backend with process isolation does not open.
+//! Linux, with the feature `isolation`. Elsewhere a backend with process isolation does not open.
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "isolation"))]
 mod channel;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "isolation"))]
 mod child;
 pub(crate) mod crash;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "isolation"))]
 mod crash_history;
 #[cfg(all(target_os = "linux", feature = "fuzzing"))]
 pub(crate) mod fuzzing;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "isolation"))]
 pub(crate) mod instance;
-#[cfg(target_os = "linux")]
+#[cfg(not(all(target_os = "linux", feature = "isolation")))]
+#[path = "unsupported.rs"]
+pub(crate) mod instance;
+#[cfg(all(target_os = "linux", feature = "isolation"))]
 mod protocol;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "isolation"))]
 mod reaper;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "isolation"))]
 mod shared_memory;
 
 use crate::reexec::entry::{Job, run_job};
@@ -52,7 +55,7 @@ use crate::reexec::entry::{Job, run_job};
 /// Call it on the first line of `main`, while there is one thread and no open file: a child closes every
 /// descriptor that it did not get from its parent.
 pub fn init(jobs: &[Job]) {
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", feature = "isolation"))]
     let jobs = &*[jobs, &[Job { name: child::JOB, run: child::run }]].concat();
     run_job(jobs);
 }

@@ -68,7 +68,6 @@ impl BuiltInPlugin {
     }
 
     /// The address of its descriptor for a process that runs nothing but this plugin.
-    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "for process isolation"))]
     pub(crate) fn isolated_descriptor(self) -> *const Descriptor {
         &raw const self.0.isolated
     }

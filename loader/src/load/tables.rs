@@ -29,7 +29,6 @@ pub(crate) enum Function {
 }
 
 impl Function {
-    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "for process isolation"))]
     pub(crate) fn of(number: u32) -> Option<Self> {
         let all = [Self::Open, Self::Send, Self::Delete, Self::Preview, Self::Probe, Self::Close, Self::Free];
         all.into_iter().find(|function| *function as u32 == number)

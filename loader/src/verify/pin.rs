@@ -5,11 +5,35 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use semver::Version;
-
 use crate::boundary::text::{self, ForeignText};
 use crate::inspect::metadata::Metadata;
 use crate::library::content::{Content, Digest};
+
+#[cfg(feature = "minimum-versions")]
+use semver::Version;
+
+/// Without the feature, this takes the place of the crate `semver`. No text is a version.
+#[cfg(not(feature = "minimum-versions"))]
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Version {}
+
+#[cfg(not(feature = "minimum-versions"))]
+impl Version {
+    fn parse(_: &str) -> Result<Self, ()> {
+        Err(())
+    }
+
+    fn cmp_precedence(&self, _: &Self) -> std::cmp::Ordering {
+        match *self {}
+    }
+}
+
+#[cfg(not(feature = "minimum-versions"))]
+impl fmt::Display for Version {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {}
+    }
+}
 
 impl FromStr for Digest {
     type Err = ParsePinError;
@@ -50,7 +74,11 @@ impl FromStr for Minimum {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Version::parse(text).map(Self).map_err(|_| ParsePinError {
-            expected: "a semantic version such as 1.2.0",
+            expected: if cfg!(feature = "minimum-versions") {
+                "a semantic version such as 1.2.0"
+            } else {
+                "a program with the feature `minimum-versions`"
+            },
             found: ForeignText::cut(text, 80),
         })
     }

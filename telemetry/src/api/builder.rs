@@ -213,8 +213,9 @@ impl Builder {
         self
     }
 
-    /// Sends events to a platform by its plugin, besides other backends from code. A second backend of the same plugin
-    /// replaces the first.
+    /// Sends events to a platform by its plugin, besides other backends from code: [`PostHog`](crate::PostHog),
+    /// [`Datadog`](crate::Datadog), or any plugin by [`BackendConfig::new`]. A second backend of the same plugin replaces the
+    /// first.
     ///
     /// ```
     /// use jackfield::{Datadog, PostHog, Telemetry};

@@ -6,11 +6,10 @@
 use std::path::Path;
 
 use serde_json::Value as Json;
-use toml::de::{DeTable, DeValue};
 
 use crate::config::model::{BackendConfig, Config, PluginsConfig};
 use crate::config::paths::{SEARCH_PATH, search_path_variable};
-use crate::config::syntax;
+use crate::config::syntax::{self, DeString, DeTable, DeValue, Spanned};
 use crate::error::Place;
 use crate::redact::redact::redact_value;
 
@@ -165,10 +164,9 @@ fn shown(key: &str, value: &DeValue<'_>, is_header: bool) -> Json {
         DeValue::Datetime(time) => time.to_string().into(),
         DeValue::Array(items) => items.iter().map(|item| shown(key, item.get_ref(), is_header)).collect(),
         DeValue::Table(table) => {
-            let member =
-                |(key, value): (&toml::Spanned<toml::de::DeString<'_>>, &toml::Spanned<DeValue<'_>>)| {
-                    (key.get_ref().to_string(), shown(key.get_ref(), value.get_ref(), is_header))
-                };
+            let member = |(key, value): (&Spanned<DeString<'_>>, &Spanned<DeValue<'_>>)| {
+                (key.get_ref().to_string(), shown(key.get_ref(), value.get_ref(), is_header))
+            };
             Json::Object(table.iter().map(member).collect())
         }
     }

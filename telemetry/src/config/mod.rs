@@ -12,6 +12,6 @@ pub(crate) mod schema;
 #[cfg(unix)]
 pub(crate) mod serialized;
 pub(crate) mod source_file;
-mod syntax;
+pub(crate) mod syntax;
 pub(crate) mod toml;
 pub(crate) mod values;

@@ -47,6 +47,8 @@ use jackfield_loader::{
     Program, PublicKey, Sandbox, Trust,
 };
 
+use serde_json::{Value, json};
+
 use crate::config::paths::default_search_path;
 use crate::config::plugin_lock::Lock;
 use crate::error::{Error, Place};
@@ -162,7 +164,7 @@ impl Config {
     /// The configuration without a file: the plugin `stdout` from the default search path, with the policy `owner`.
     #[must_use]
     pub fn embedded() -> Self {
-        let stdout = BackendConfig::of("stdout", "{}".to_owned());
+        let stdout = BackendConfig::new("stdout", &json!({}));
         Self {
             plugins: PluginsConfig::default(),
             backends: vec![stdout],
@@ -173,14 +175,16 @@ impl Config {
 }
 
 impl BackendConfig {
-    /// A backend that no file configures, with the name of its plugin. `config` is a JSON object.
-    pub(crate) fn of(plugin: &str, config: String) -> Self {
+    /// A backend that no file configures, for [`Builder::send_to`](crate::Builder::send_to): a plugin by its name on the search
+    /// path, or by its path, and its options, a JSON object. The backend has the name of the plugin.
+    #[must_use]
+    pub fn new(plugin: &str, options: &Value) -> Self {
         Self {
             plugin: plugin.to_owned(),
             name: plugin.to_owned(),
             timeout: TIMEOUT,
             longest_pause: LONGEST_PAUSE,
-            config,
+            config: options.to_string(),
             isolated: false,
             limits: Limits::default(),
             sandbox: None,

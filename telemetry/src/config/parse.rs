@@ -8,13 +8,15 @@ use std::{
 };
 
 use jackfield_loader::{ForeignText, Trust};
-use toml::de::DeValue;
+
+use serde_json::json;
 
 use crate::config::effective::{self, EffectiveValue};
 use crate::config::interpolation::{Used, Values};
 use crate::config::model::{BackendConfig, Config, PluginsConfig, conceal};
 use crate::config::sandbox;
 use crate::config::source_file::ConfigFile;
+use crate::config::syntax::DeValue;
 use crate::config::toml::{Document, Entry, Mistakes};
 use crate::config::values::absolute;
 use crate::error::Error;
@@ -186,7 +188,7 @@ fn parse_backend(document: Document<'_>, item: &Entry<'_, '_>, folder: &Path) ->
     let mark = document.values.mark();
     let at = item.value.span();
     let mut name_at = at.clone();
-    let mut backend = BackendConfig::of("", "{}".to_owned());
+    let mut backend = BackendConfig::new("", &json!({}));
     backend.place = Some(document.place(&at));
     // The first key that needs a process of its own.
     let mut process_only = None;

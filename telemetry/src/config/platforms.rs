@@ -34,7 +34,7 @@ macro_rules! platform {
 
         impl From<$platform> for BackendConfig {
             fn from($platform(options): $platform) -> Self {
-                Self::of($plugin, Value::from(options).to_string())
+                Self::new($plugin, &options.into())
             }
         }
     };

@@ -26,10 +26,10 @@ use jackfield_loader::{
     Pin, Pins,
     files::{self, Mode, Survives},
 };
-use toml::de::DeValue;
 
 use crate::config::interpolation::Values;
 use crate::config::source_file::ConfigFile;
+use crate::config::syntax::DeValue;
 use crate::config::toml::{Document, Entry, Mistakes};
 use crate::error::Error;
 

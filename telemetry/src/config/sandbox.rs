@@ -3,9 +3,9 @@
 use std::{path::Path, time::Duration};
 
 use jackfield_loader::{Limits, Sandbox};
-use toml::de::DeValue;
 
 use crate::config::interpolation::is_variable;
+use crate::config::syntax::DeValue;
 use crate::config::toml::{Document, Entry};
 use crate::config::values::{absolute, parse_size};
 use crate::error::Error;

@@ -2,17 +2,12 @@
 
 use std::{cell::RefCell, fmt::Display, ops::Range, path::Path, str::FromStr, time::Duration};
 
-use jackfield_loader::nearest;
-use serde_json::{Map, Number, Value as Json};
-use toml::{
-    Spanned,
-    de::{DeString, DeTable, DeValue},
-};
-
 use crate::config::interpolation::{Fault, Values};
-use crate::config::syntax;
+use crate::config::syntax::{self, DeString, DeTable, DeValue, Spanned};
 use crate::config::values::parse_duration;
 use crate::error::{Error, Place};
+use jackfield_loader::nearest;
+use serde_json::{Map, Number, Value as Json};
 
 /// The text of a file, and what the references in its strings stand for.
 #[derive(Clone, Copy)]
@@ -61,7 +56,7 @@ impl<'a> Document<'a> {
             Err(errors) => errors,
         };
         for syntax::SyntaxError { at, what } in errors {
-            self.mistakes.note(self.error(at, format!("not TOML: {what}")));
+            self.mistakes.note(self.error(at, what));
         }
         None
     }

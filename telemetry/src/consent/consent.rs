@@ -35,6 +35,7 @@ use jackfield_loader::{ForeignText, show_path};
 
 use crate::config::interpolation::Values;
 use crate::config::paths::Environment;
+use crate::config::syntax::DeValue;
 use crate::config::toml::{Document, Mistakes};
 use crate::error::{Error, Place};
 
@@ -244,14 +245,12 @@ pub(super) fn parse(text: &str, file: &Path) -> FileAnswer {
     let Some(table) = table else { return FileAnswer::Silent };
     let Some(telemetry) = table.get_ref().get("telemetry") else { return FileAnswer::Silent };
     let line = |at| document.place(&at).line;
-    let toml::de::DeValue::Table(entries) = telemetry.get_ref() else {
+    let DeValue::Table(entries) = telemetry.get_ref() else {
         return bad(format!("line {}: `telemetry`: expected a table", line(telemetry.span())));
     };
     let Some(enabled) = entries.get("enabled") else { return FileAnswer::Silent };
     match enabled.get_ref() {
-        toml::de::DeValue::Boolean(value) => {
-            FileAnswer::Says { at: document.place(&enabled.span()), enabled: *value }
-        }
+        DeValue::Boolean(value) => FileAnswer::Says { at: document.place(&enabled.span()), enabled: *value },
         _ => bad(format!("line {}: `telemetry.enabled`: expected true or false", line(enabled.span()))),
     }
 }

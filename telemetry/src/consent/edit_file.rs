@@ -7,9 +7,9 @@ use std::{
 };
 
 use jackfield_loader::files::{self, Access, FileError, Mode, ReplaceLock, Replacement, Survives};
-use toml::de::DeValue;
 
 use crate::config::interpolation::Values;
+use crate::config::syntax::DeValue;
 use crate::config::toml::{Document, Mistakes};
 use crate::consent::consent::{FileAnswer, parse};
 use crate::error::Error;

@@ -244,8 +244,7 @@ fn shipped(settings: &Settings, backend: BackendConfig) -> ConfiguredBackend {
 
 fn local_only(settings: &Settings, data: Option<&Path>) -> Selected {
     let file = data.map(|data| data.join(LOCAL_LOG));
-    let targets =
-        file.map(|file| shipped(settings, BackendConfig::of("file", json!({ "path": file }).to_string())));
+    let targets = file.map(|file| shipped(settings, BackendConfig::new("file", &json!({ "path": file }))));
     Selected::new(targets.into_iter().collect(), SelectionReason::LocalOnly, false)
 }
 
@@ -257,12 +256,12 @@ fn endpoints(settings: &Settings) -> Selected {
             false => format!("https://{endpoint}"),
         };
         let headers: BTreeMap<_, _> = settings.otel_headers.0.iter().cloned().collect();
-        let config = json!({ "endpoint": url, "headers": headers }).to_string();
-        let target = shipped(settings, BackendConfig::of("otlp", config));
+        let config = json!({ "endpoint": url, "headers": headers });
+        let target = shipped(settings, BackendConfig::new("otlp", &config));
         return Selected::new(vec![target], SelectionReason::OtelEndpoint(shown(&url)), false);
     }
     if let Some(endpoint) = &settings.endpoint {
-        let target = shipped(settings, BackendConfig::of("http", json!({ "url": endpoint }).to_string()));
+        let target = shipped(settings, BackendConfig::new("http", &json!({ "url": endpoint })));
         return Selected::new(vec![target], SelectionReason::Endpoint(shown(endpoint)), false);
     }
     Selected::new(Vec::new(), SelectionReason::Nothing, false)

@@ -1,4 +1,4 @@
-//! A tool without any feature of the crate: it delivers, and says which feature a configuration would need.
+//! Tools with few features of the crate, and without any: they deliver, and say which feature a file would need.
 
 use std::{
     fs,
@@ -87,4 +87,67 @@ fn a_sandbox_and_a_signature_name_the_feature_that_they_need() {
         ),
         "{refused}"
     );
+}
+
+/// What the tool without any feature prints.
+fn bare(home: &Path, variables: &[(&str, &Path)], arguments: &[&str]) -> String {
+    let mut command = Command::new(Build::package("fixture-bare-tool").binary("bare-tool"));
+    command.env_clear().env("HOME", home).envs(variables.iter().copied()).args(arguments);
+    let output = command.stdin(Stdio::null()).output().expect("it starts");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn a_tool_without_any_feature_keeps_its_users_consent_and_delivers() {
+    let home = tempfile::tempdir().expect("a folder");
+    let events = home.path().join("events.jsonl");
+    let track = || bare(home.path(), &[], &[&events.to_string_lossy()]);
+    assert_eq!(track(), "0 delivered, nobody has consented yet\n");
+    let enabled = bare(home.path(), &[], &["enable"]);
+    let file = home.path().join(".config/bare-tool/config.toml");
+    assert_eq!(enabled, format!("telemetry.enabled = true at {}:2\n", file.display()));
+    assert_eq!(track(), format!("1 delivered, {enabled}"));
+
+    fs::write(&file, "# of the user\n[telemetry]\nenabled = true # now\n\n[other]\nfast = true\n")
+        .expect("room");
+    assert_eq!(bare(home.path(), &[], &["disable"]), "off\n");
+    let text = fs::read_to_string(&file).expect("there");
+    assert_eq!(text, "# of the user\n[telemetry]\nenabled = false # now\n\n[other]\nfast = true\n");
+    assert!(track().starts_with("0 delivered, telemetry.enabled = false at "));
+
+    // What it can't read gives no consent, and is left as it is.
+    fs::write(&file, "[telemetry]\nenabled = true\nlevel = 3\n").expect("room");
+    let refused = "expected `[TABLE]`, `KEY = true` or `KEY = false`: this tool is built without the feature `config-file`";
+    let (tracked, enabled) = (track(), bare(home.path(), &[], &["enable"]));
+    assert!(
+        tracked.starts_with("0 delivered, no consent can be read from ") && tracked.contains(refused),
+        "{tracked}"
+    );
+    assert!(tracked.contains("line 3"), "{tracked}");
+    assert!(enabled.contains("config.toml:3: ") && enabled.contains(refused), "{enabled}");
+    assert_eq!(fs::read_to_string(&file).expect("there"), "[telemetry]\nenabled = true\nlevel = 3\n");
+    assert_eq!(fs::read_to_string(&events).expect("there").lines().count(), 1);
+}
+
+#[test]
+fn a_tool_without_any_feature_names_the_one_that_a_file_or_a_process_needs() {
+    let home = tempfile::tempdir().expect("a folder");
+    let (consents, yes) = ("BARE_TOOL_TELEMETRY_ENABLED", Path::new("true"));
+    let events = home.path().join("events.jsonl");
+    let arguments = &[&*events.to_string_lossy(), "isolated"];
+    let said = bare(home.path(), &[(consents, yes)], arguments);
+    assert!(
+        said.contains(
+            "this program is built without process isolation: build it with the feature `isolation`"
+        ),
+        "{said}"
+    );
+
+    let ops = home.path().join("ops.toml");
+    fs::write(&ops, "[[backend]]\nplugin = \"http\"\n").expect("room");
+    let said = bare(home.path(), &[(consents, yes), ("BARE_TOOL_TELEMETRY_CONFIG", &ops)], &arguments[..1]);
+    assert!(said.starts_with("0 delivered") && said.contains("ops.toml:1: "), "{said}");
+    assert!(said.contains("without the feature `config-file`"), "{said}");
+    assert!(!events.exists(), "the events wait, and go to no other backend");
 }

@@ -9,22 +9,18 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
+use crate::config::syntax::error::SyntaxError;
 use crate::error::Place;
 
-/// One mistake in the form of a text.
-pub(super) struct SyntaxError {
-    pub(super) at: Range<usize>,
-    pub(super) what: String,
-}
-
 /// Parses the text. A line has at most one mistake, because one mistake makes the parser find further ones.
-pub(super) fn parse(text: &str) -> Result<Spanned<DeTable<'_>>, Vec<SyntaxError>> {
+pub(crate) fn parse(text: &str) -> Result<Spanned<DeTable<'_>>, Vec<SyntaxError>> {
     let (table, errors) = DeTable::parse_recoverable(text);
     let mut found: Vec<_> = errors
         .iter()
         .map(|error| {
             let at = error.span().unwrap_or_else(|| longest_key(text));
-            SyntaxError { what: describe(text, &table, error.message(), &at), at }
+            let what = format!("not TOML: {}", describe(text, &table, error.message(), &at));
+            SyntaxError { at, what }
         })
         .collect();
     found.sort_by_key(|error| error.at.start);
@@ -178,7 +174,10 @@ mod tests {
     fn mistakes(text: &str) -> Vec<String> {
         let Err(errors) = parse(text) else { return Vec::new() };
         let line = |at: usize| 1 + text[..at].matches('\n').count();
-        errors.iter().map(|error| format!("{}: {}", line(error.at.start), error.what)).collect()
+        errors
+            .iter()
+            .map(|error| format!("{}: {}", line(error.at.start), error.what.trim_start_matches("not TOML: ")))
+            .collect()
     }
 
     #[test]
