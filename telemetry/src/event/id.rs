@@ -1,6 +1,7 @@
 //! The ids of events: UUIDs of version 7 (RFC 9562, 5.7).
 
 use std::{
+    cell::Cell,
     fmt,
     time::{Duration, SystemTime},
 };
@@ -27,10 +28,26 @@ impl EventId {
         Self(id)
     }
 
-    /// An id of now.
+    /// An id of now, which is greater than all that this thread has had: ids sort in the order in which they are made. Within a
+    /// millisecond each is the last one and a random number (RFC 9562, 6.2, method 2).
     pub(crate) fn now() -> Self {
+        thread_local! {
+            static LAST: Cell<u128> = const { Cell::new(0) };
+        }
+        /// Room for many more ids of the millisecond: the first of the 62 bits that are added to.
+        const GUARD: u128 = 1 << 61;
+        /// The bits of the time.
+        const TIME: u32 = 80;
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Self::new(since, random::bytes())
+        let now = u128::from_be_bytes(Self::new(since, random::bytes()).0) & !GUARD;
+        let last = LAST.get();
+        let id = if now >> TIME > last >> TIME {
+            now
+        } else {
+            last + 1 + u128::from(u32::from_ne_bytes(random::bytes()))
+        };
+        LAST.set(id);
+        Self(id.to_be_bytes())
     }
 
     /// A number from 0 to less than 1 that the random bits behind the variant make.
@@ -110,6 +127,16 @@ mod tests {
         for id in some.iter().map(|id| uuid::Uuid::parse_str(id).expect("a UUID")) {
             assert_eq!((id.get_version_num(), id.get_variant()), (7, uuid::Variant::RFC4122));
             assert_eq!(id.get_timestamp().map(|time| time.to_unix().0), Some(NOW.as_secs()));
+        }
+    }
+
+    #[test]
+    fn ids_of_now_sort_in_their_order_and_have_the_version() {
+        let ids: Vec<_> = (0..10_000).map(|_| EventId::now()).collect();
+        assert!(ids.is_sorted_by(|one, other| one < other));
+        for id in ids {
+            let id = uuid::Uuid::from_bytes(id.0);
+            assert_eq!((id.get_version_num(), id.get_variant()), (7, uuid::Variant::RFC4122));
         }
     }
 
