@@ -294,9 +294,9 @@ fn install_panic_hook() {
 /// with calls `plugin!`.
 #[macro_export]
 macro_rules! export {
-    (backend: $($rest:tt)*) => {
+    ($key:ident: $($rest:tt)*) => {
         const _: () = {
-            $crate::plugin! { backend: $($rest)* }
+            $crate::plugin! { $key: $($rest)* }
             $crate::export!(PLUGIN);
         };
     };

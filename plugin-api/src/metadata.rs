@@ -12,6 +12,7 @@
 //! | `requires` | list of strings | capabilities that the host must have |
 //! | `offers` | list of strings | capabilities that the plugin has |
 //! | `serial` | boolean | whether `send` must not run twice at once |
+//! | `acknowledges` | boolean, `true` if absent | whether an event that is reported as delivered was acknowledged by the platform, which a backend over UDP can't know |
 //! | `target` | string | target triple |
 //! | `panic` | string | `unwind`, `abort`, or `none` for a language without panics |
 //! | `language`, `compiler` | string | what it was built with, for people |
@@ -53,6 +54,7 @@ pub struct Facts {
     pub requires: &'static [&'static str],
     pub offers: &'static [&'static str],
     pub serial: bool,
+    pub acknowledges: bool,
     pub panic: &'static str,
     /// A JSON value.
     pub config_schema: &'static str,
@@ -104,6 +106,10 @@ impl<const N: usize> Writer<N> {
         w.strings(facts.offers);
         w.raw(",\"serial\":");
         w.raw(if facts.serial { "true" } else { "false" });
+        // Absent, it says so.
+        if !facts.acknowledges {
+            w.raw(",\"acknowledges\":false");
+        }
         w.raw(",\"target\":");
         w.string(TARGET);
         w.raw(",\"panic\":");
@@ -188,6 +194,7 @@ mod tests {
         requires: &["log", "cancel"],
         offers: &[],
         serial: true,
+        acknowledges: false,
         panic: "unwind",
         config_schema: "{\"type\": \"object\"}",
     };
@@ -206,6 +213,7 @@ mod tests {
         assert_eq!(value["requires"], serde_json::json!(["log", "cancel"]));
         assert_eq!(value["offers"], serde_json::json!([]));
         assert_eq!(value["serial"], true);
+        assert_eq!(value["acknowledges"], false);
         assert_eq!(value["panic"], "unwind");
         assert_eq!(value["target"], TARGET);
         assert_eq!(value["compiler"], COMPILER);

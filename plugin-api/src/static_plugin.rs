@@ -81,56 +81,72 @@ impl std::fmt::Debug for StaticPlugin {
 /// calls it at its root; a second crate, of the type `cdylib`, makes the library of it by
 /// [`export!`](crate::export!)`(the_crate::PLUGIN)`.
 ///
-/// `backend` and `name` are required; the rest, in this order, is optional: `vendor`, `description`, `requires` (a list
-/// of host capabilities), `offers` (those of `[deletion, diagnostics]` whose trait the backend implements:
-/// [`DeletesData`](crate::DeletesData), [`Diagnoses`](crate::Diagnoses)),
-/// `config_schema` (JSON Schema text, as `include_str!` gives it). Version, target, compiler and panic strategy are those
-/// of the crate that calls it.
+/// | key | value | if it is absent |
+/// | --- | --- | --- |
+/// | `backend` | the type that implements [`Backend`](crate::Backend) | an error |
+/// | `name` | the plugin's name, a string | an error |
+/// | `vendor`, `description` | a string | empty |
+/// | `requires` | the capabilities that the host must have, a list of strings | `&[]` |
+/// | `offers` | those of `[deletion, diagnostics]` whose trait the backend implements: [`DeletesData`](crate::DeletesData), [`Diagnoses`](crate::Diagnoses) | `[]` |
+/// | `acknowledges` | `false` for a backend that can't know whether the platform has got an event | `true` |
+/// | `config_schema` | JSON Schema of the configuration, a string, as `include_str!` gives it | `"null"` |
+///
+/// The keys have any order. Version, target, compiler and panic strategy are those of the crate that calls it.
 #[macro_export]
 macro_rules! plugin {
-    (
-        backend: $backend:ty,
-        name: $name:expr,
-        $(vendor: $vendor:expr,)?
-        $(description: $description:expr,)?
-        $(requires: $requires:expr,)?
-        $(offers: [$($offer:ident),* $(,)?],)?
-        $(config_schema: $schema:expr $(,)?)?
-    ) => {
+    (@sort [$backend:ty] [$($offer:ident)*] [$(($key:ident $value:expr))*]) => {
         /// This plugin, for programs that are linked with it.
         pub const PLUGIN: $crate::StaticPlugin = {
-            #[allow(unused_mut, unused_assignments)]
+            #[allow(unused_mut)]
             const FACTS: $crate::metadata::Facts = {
                 let mut facts = $crate::metadata::Facts {
-                    name: $name,
+                    name: "",
                     version: ::core::env!("CARGO_PKG_VERSION"),
                     vendor: "",
                     description: "",
                     requires: &[],
-                    offers: &[],
+                    offers: &[$($crate::plugin!(@capability $offer)),*],
                     serial: <$backend as $crate::Backend>::SERIAL,
+                    acknowledges: true,
                     panic: if ::core::cfg!(panic = "abort") { "abort" } else { "unwind" },
                     config_schema: "null",
                 };
-                $(facts.vendor = $vendor;)?
-                $(facts.description = $description;)?
-                $(facts.requires = $requires;)?
-                $(facts.offers = &[$($crate::plugin!(@capability $offer)),*];)?
-                $(facts.config_schema = $schema;)?
+                $($crate::plugin!(@set facts $key $value);)*
                 facts
             };
             const METADATA: [u8; $crate::metadata::len(&FACTS)] = $crate::metadata::render(&FACTS);
             const PROGRAM: &[$crate::export::TableEntry] = &[
                 $crate::plugin!(@backend $crate::export::static_table::<$backend>()),
-                $($($crate::plugin!(@table $offer, $backend)),*)?
+                $($crate::plugin!(@table $offer, $backend)),*
             ];
             const LIBRARY: &[$crate::export::TableEntry] = &[
                 $crate::plugin!(@backend $crate::export::table::<$backend>()),
-                $($($crate::plugin!(@table $offer, $backend)),*)?
+                $($crate::plugin!(@table $offer, $backend)),*
             ];
             // SAFETY: each table is made for its id, and is a constant.
             unsafe { $crate::StaticPlugin::new(FACTS.name, &METADATA, PROGRAM, LIBRARY) }
         };
+    };
+    (@sort [] $offers:tt $facts:tt) => {
+        ::core::compile_error!("`backend: TYPE` is missing");
+    };
+    (@sort [] $offers:tt $facts:tt backend: $backend:ty $(, $($rest:tt)*)?) => {
+        $crate::plugin! { @sort [$backend] $offers $facts $($($rest)*)? }
+    };
+    (@sort $backend:tt [] $facts:tt offers: [$($offer:ident),* $(,)?] $(, $($rest:tt)*)?) => {
+        $crate::plugin! { @sort $backend [$($offer)*] $facts $($($rest)*)? }
+    };
+    (@sort $backend:tt $offers:tt [$($facts:tt)*] $key:ident: $value:expr $(, $($rest:tt)*)?) => {
+        $crate::plugin! { @sort $backend $offers [$($facts)* ($key $value)] $($($rest)*)? }
+    };
+    (@set $facts:ident name $value:expr) => { $facts.name = $value };
+    (@set $facts:ident vendor $value:expr) => { $facts.vendor = $value };
+    (@set $facts:ident description $value:expr) => { $facts.description = $value };
+    (@set $facts:ident requires $value:expr) => { $facts.requires = $value };
+    (@set $facts:ident acknowledges $value:expr) => { $facts.acknowledges = $value };
+    (@set $facts:ident config_schema $value:expr) => { $facts.config_schema = $value };
+    (@set $facts:ident $key:ident $value:expr) => {
+        ::core::compile_error!(::core::concat!("unknown key `", ::core::stringify!($key), "`, or one that is there twice"))
     };
     (@backend $table:expr) => {
         $crate::export::TableEntry {
@@ -154,5 +170,11 @@ macro_rules! plugin {
             reserved: 0,
             table: $crate::export::erased(&const { $crate::diagnostics::table::<$backend>() }),
         }
+    };
+    (@sort $($rest:tt)*) => {
+        ::core::compile_error!("expected `KEY: VALUE`, with a comma behind each");
+    };
+    ($($arguments:tt)*) => {
+        $crate::plugin! { @sort [] [] [] $($arguments)* }
     };
 }

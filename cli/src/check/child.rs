@@ -8,11 +8,16 @@ use std::{
     thread,
 };
 
-use jackfield_loader::{Job, reexec::Inherited};
+use jackfield_loader::{
+    Job,
+    conformance::{begin, late_uses},
+    reexec::Inherited,
+};
 
 use super::{
     checks::{CHECKS, EXIT},
-    harness::{Finding, Harness, Task},
+    harness::{CheckError, Finding, Harness, Task, fail},
+    lateness,
 };
 
 /// The job of such a child.
@@ -34,6 +39,7 @@ fn run(inherited: Inherited) -> i32 {
         return NO_TASK;
     }
     drop(output);
+    begin();
     perform(File::from(task), File::from(answer)).unwrap_or(NO_TASK)
 }
 
@@ -49,13 +55,29 @@ fn perform(task: File, mut answer: File) -> Option<i32> {
     let task: Task = serde_json::from_str(&text).ok()?;
     end_with_parent(task_pipe).ok()?;
     let check = CHECKS.iter().find(|check| check.name == task.check)?;
-    let finding = Finding::from(Harness::load(task).and_then(|harness| (check.run)(&harness)));
-    answer.write_all(serde_json::to_string(&finding).ok()?.as_bytes()).ok()?;
+    let exit_code = task.exit_code;
+    lateness::start().ok()?;
+    let checked = Harness::load(task).and_then(|harness| {
+        let found = (check.run)(&harness)?;
+        no_late_use().map(|()| found)
+    });
+    answer.write_all(serde_json::to_string(&Finding::from(checked)).ok()?.as_bytes()).ok()?;
     if check.name == EXIT {
         drop(answer);
-        std::process::exit(0);
+        std::process::exit(exit_code);
     }
     Some(0)
+}
+
+/// The plugin must not use a call that has returned, whatever is checked.
+fn no_late_use() -> Result<(), CheckError> {
+    match late_uses() {
+        0 => Ok(()),
+        count => Err(fail(
+            format!("calls were used after they had returned: {count} times in all"),
+            "the call and its events are borrowed until the function returns: end all work on them before",
+        )),
+    }
 }
 
 /// Ends this process when its parent has ended, which closes the other end of the pipe. Ctrl-C reaches only

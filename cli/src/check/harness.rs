@@ -10,7 +10,7 @@ use jackfield_loader::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::sample_events;
+use super::{lateness, sample_events};
 
 /// The timeout of an ordinary call: enough for a megabyte on a slow machine.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
@@ -31,6 +31,10 @@ pub(super) struct Task {
     pub(super) cycles: u32,
     /// The time for these instances, in seconds.
     pub(super) budget_s: u64,
+    /// The code with which the process of the check of its end has to end, which no plugin knows.
+    pub(super) exit_code: i32,
+    /// A folder that nothing else uses.
+    pub(super) folder: PathBuf,
 }
 
 /// The result of a check.
@@ -147,7 +151,8 @@ pub(super) fn judge(what: &str, answer: &Answer, terms: &Terms) -> Result<(), Ch
     }
     // The call has to return by its timeout, plus a fifth of it, plus a margin for a busy machine.
     const BUSY: Duration = Duration::from_millis(250);
-    let is_late = answer.took > terms.timeout.mul_f64(1.2) + BUSY;
+    let of_machine = answer.started.map_or(Duration::ZERO, lateness::since);
+    let is_late = answer.took > terms.timeout.mul_f64(1.2) + BUSY + of_machine;
     let is_explained = answer.explained.as_ref().is_some_and(|(_, message)| !message.is_empty());
     let (found, advice) = match answer.status {
         abi::STATUS_PANIC => (

@@ -9,6 +9,7 @@ mod child;
 mod child_output;
 mod fake_platform;
 mod harness;
+mod lateness;
 pub(crate) mod options;
 mod report;
 mod runner;

@@ -3,6 +3,8 @@
 #![cfg_attr(not(unix), allow(dead_code, unused_imports, reason = "there are no such children"))]
 
 use std::{
+    env,
+    ffi::OsString,
     fs::File,
     io::{self, Write as _, pipe},
     path::Path,
@@ -12,11 +14,11 @@ use std::{
 use jackfield_loader::{
     Inspection, Program,
     plugin_api::metadata::CAPABILITY_STDOUT,
-    reexec::{Ended, Spawn},
+    reexec::{Ended, Spawn, adopt_orphans, kill_descendants},
 };
 
 use super::{
-    checks::{CHECKS, Check, EXIT, LOAD, OPEN, PREVIEW, STDOUT, metadata},
+    checks::{CHECKS, Check, EXIT, LEFTOVERS, LOAD, OPEN, PREVIEW, READ_ONLY, STDOUT, metadata},
     child::NAME,
     child_output::{KEPT, Output, PipeReader},
     harness::{CheckError, Finding, Task, Verdict, fail, skip},
@@ -95,6 +97,10 @@ fn stdout(printed: &[(&'static str, Output)], has_run: bool, file: &Path) -> Fin
 /// Largest size of an answer, in bytes.
 const ANSWER: usize = 1 << 20;
 
+/// The numbers of signals, which are the same on all systems.
+const BUS: i32 = if cfg!(target_os = "linux") { 7 } else { 10 };
+const SEGV: i32 = 11;
+
 /// Runs one check in a child.
 fn one(check: &Check, args: &CheckArgs, config: &str) -> (Finding, Output) {
     match start(check, args, config) {
@@ -117,6 +123,9 @@ fn start(check: &Check, args: &CheckArgs, config: &str) -> io::Result<(Finding, 
     use std::os::fd::OwnedFd;
 
     let limit = args.limit * check.patience;
+    // What a plugin ends the process with would be 0, or a number of its own.
+    let exit_code = if check.name == EXIT { 100 + (std::process::id() % 20).cast_signed() } else { 0 };
+    let folder = tempfile::Builder::new().prefix("jackfield-check-").tempdir()?;
     let task = Task {
         check: check.name.to_owned(),
         file: std::path::absolute(&args.file)?,
@@ -125,13 +134,21 @@ fn start(check: &Check, args: &CheckArgs, config: &str) -> io::Result<(Finding, 
         cycles: args.cycles,
         // The rest of the limit is for the end of the check and for its answer.
         budget_s: (limit * 4 / 5).as_secs(),
+        exit_code,
+        folder: folder.path().to_owned(),
     };
     let mut task = serde_json::to_vec(&task)?;
     task.push(b'\n');
     let ((task_reader, mut task_writer), (answer_reader, answer_writer)) = (pipe()?, pipe()?);
     let ((output_reader, output_writer), (error_reader, error_writer)) = (pipe()?, pipe()?);
-    let child = Spawn::new(Program::Own, NAME)
-        .title(format!("check {}", check.name))
+    let mut spawn = Spawn::new(Program::Own, NAME).title(format!("check {}", check.name));
+    if check.name == LEFTOVERS {
+        let is_other = |(name, _): &(OsString, OsString)| name != "TMPDIR";
+        let environment = env::vars_os().filter(is_other).chain([("TMPDIR".into(), folder.path().into())]);
+        spawn = spawn.environment(environment.collect());
+    }
+    adopt_orphans();
+    let child = spawn
         .files([OwnedFd::from(task_reader), answer_writer.into(), output_writer.into()].into())
         .stderr(File::from(OwnedFd::from(error_writer)))
         .start()?;
@@ -142,17 +159,28 @@ fn start(check: &Check, args: &CheckArgs, config: &str) -> io::Result<(Finding, 
     let _ = task_writer.write_all(&task);
 
     let ended = child.wait(limit);
-    // This also ends the processes that the plugin has started.
     child.kill();
+    // A daemon, too: it has become a child of this process.
+    kill_descendants();
     drop(task_writer);
     let (answer, output, errors) = (answer.finish(), output.finish(), errors.finish());
     let finding = match (ended, serde_json::from_slice::<Finding>(&answer.first)) {
-        (Some(Ended::Code(0)), Ok(finding)) => finding,
+        (Some(Ended::Code(code)), Ok(finding)) if code == exit_code => finding,
         // The check had failed before the child ended in another way.
         (_, Ok(finding)) if finding.verdict == Verdict::Fail => finding,
         (None, Ok(_)) if check.name == EXIT => fail(
             format!("the process does not end: it is still running after {} s", limit.as_secs()),
             "a destructor of the library, or a function registered with `atexit`, waits: it must not wait",
+        )
+        .into(),
+        (Some(Ended::Code(_)), Ok(_)) if check.name == EXIT => fail(
+            "the process ended before its `main` and the destructors of other libraries had: something called `_exit`",
+            "a destructor of the library, or a function registered with `atexit`, must return",
+        )
+        .into(),
+        (Some(Ended::Signal(SEGV | BUS)), _) if check.name == READ_ONLY => fail(
+            "crashed where the configuration and the events can't be written",
+            "they belong to the host, and other threads read them: copy what you change",
         )
         .into(),
         (ended, _) => broken(ended, limit, &errors).into(),

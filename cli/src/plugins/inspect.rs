@@ -98,6 +98,7 @@ fn to_text(file: &Path, result: Result<&Library, &Error>) -> String {
                 row("needs", list(&it.needed)),
                 row("requires", list(&metadata.requires)),
                 row("offers", list(&metadata.offers)),
+                row("delivered", no_acknowledgement(metadata).to_owned()),
                 row("calls", if metadata.serial { "one at a time" } else { "several at once" }.to_owned()),
                 row("panic", panic.as_str().unwrap_or_default().to_owned()),
                 row("language", language(metadata).to_string()),
@@ -122,6 +123,11 @@ fn to_text(file: &Path, result: Result<&Library, &Error>) -> String {
 }
 
 /// What of the plugin's schema the host does not check options by.
+/// What "delivered" means for a plugin that can't know; empty for one that does.
+fn no_acknowledgement(metadata: &Metadata) -> &'static str {
+    if metadata.acknowledges { "" } else { "means sent: the platform does not acknowledge events" }
+}
+
 fn unchecked(metadata: &Metadata) -> Option<String> {
     match OptionsSchema::parse(metadata.config_schema.as_ref()?.get()) {
         Ok(schema) => schema.unchecked().map(|unchecked| unchecked.to_string()),

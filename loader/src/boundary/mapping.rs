@@ -42,6 +42,13 @@ impl Mapping {
         Self { base, len }
     }
 
+    /// Takes the right to write from this process: a write ends it.
+    #[cfg(feature = "conformance")]
+    pub(crate) fn protect(&self) -> io::Result<()> {
+        // SAFETY: the whole mapping belongs to this value, and nobody has a reference by which it is written.
+        Ok(unsafe { rustix::mm::mprotect(self.base.cast(), self.len, rustix::mm::MprotectFlags::READ) }?)
+    }
+
     pub(crate) const fn base(&self) -> *mut u8 {
         self.base
     }

@@ -30,6 +30,8 @@ pub struct Answer {
     pub previewed: (Vec<String>, usize),
     /// The number that `request` or `probe` wrote.
     pub number: u32,
+    /// The time of the call; `None` without one.
+    pub started: Option<Instant>,
     /// The duration.
     pub took: Duration,
 }
@@ -73,7 +75,7 @@ pub(super) fn during(terms: &Terms, events: usize, body: impl FnOnce(*const abi:
     let status = body(&raw const call);
     let took = start.elapsed();
     lock(&RUNNING).remove(&number);
-    Answer { status, took, ..std::mem::take(&mut *lock(&context.heard)) }
+    Answer { status, started: Some(start), took, ..std::mem::take(&mut *lock(&context.heard)) }
 }
 
 impl Answer {

@@ -9,6 +9,8 @@ use std::time::Duration;
 use jackfield_plugin_api::abi;
 
 use crate::boundary::batch::{Batch, strings_mut};
+#[cfg(target_os = "linux")]
+use crate::boundary::mapping::Mapping;
 
 /// The version of the host that a plugin sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,19 +37,34 @@ pub struct Terms {
     pub host: HostKind,
     /// The form of empty strings and lists.
     pub empty: Empty,
+    /// Whether the configuration and the batch are in memory that can't be written (Linux).
+    pub read_only: bool,
 }
 
 impl Terms {
     /// The terms of a call by this version's host that may take `timeout`.
     #[must_use]
     pub fn new(timeout: Duration) -> Self {
-        Self { timeout, cancel: Cancel::default(), host: HostKind::Today, empty: Empty::AsIs }
+        Self {
+            timeout,
+            cancel: Cancel::default(),
+            host: HostKind::Today,
+            empty: Empty::AsIs,
+            read_only: false,
+        }
     }
 
     /// Sets the host.
     #[must_use]
     pub fn host(mut self, host: HostKind) -> Self {
         self.host = host;
+        self
+    }
+
+    /// Puts the configuration and the batch into memory that can't be written: a plugin that writes there crashes.
+    #[must_use]
+    pub fn read_only(mut self) -> Self {
+        self.read_only = true;
         self
     }
 
@@ -187,6 +204,8 @@ pub(super) struct AlteredViews<'a> {
     events: Vec<abi::Event>,
     terms: &'a Terms,
     _batch: &'a Batch,
+    #[cfg(target_os = "linux")]
+    sealed: Option<Sealed>,
 }
 
 /// A bit of `Event::present` that no version uses.
@@ -208,12 +227,24 @@ impl<'a> AlteredViews<'a> {
             empty(terms.empty, &mut event.args.ptr, event.args.len);
             empty(terms.empty, &mut event.metadata.ptr, event.metadata.len);
         }
-        Self { events, terms, _batch: batch }
+        #[cfg(target_os = "linux")]
+        let sealed = terms.read_only.then(|| Sealed::of(&mut events)).flatten();
+        Self {
+            events,
+            terms,
+            _batch: batch,
+            #[cfg(target_os = "linux")]
+            sealed,
+        }
     }
 
     /// The C form, valid as long as `self`.
     pub(super) fn to_abi(&self) -> abi::Batch {
         let mut events = self.events.as_ptr();
+        #[cfg(target_os = "linux")]
+        if let Some(sealed) = &self.sealed {
+            events = sealed.events();
+        }
         empty(self.terms.empty, &mut events, self.events.len());
         let mut tables = further_tables(self.terms.host);
         empty(self.terms.empty, &mut tables.ptr, tables.len);
@@ -235,4 +266,119 @@ fn empty<T>(how: Empty, pointer: &mut *const T, len: usize) {
             Empty::Dangling => *pointer = ptr::dangling(),
         }
     }
+}
+
+/// Memory that can't be written, with copies of what a plugin gets.
+#[cfg(target_os = "linux")]
+pub(super) struct Sealed {
+    memory: Mapping,
+    used: usize,
+    /// Where the events begin.
+    events: usize,
+}
+
+#[cfg(target_os = "linux")]
+impl Sealed {
+    fn with_room(bytes: usize) -> Option<Self> {
+        let memfd = rustix::fs::memfd_create("jackfield-check", rustix::fs::MemfdFlags::CLOEXEC).ok()?;
+        rustix::fs::ftruncate(&memfd, bytes as u64).ok()?;
+        Some(Self { memory: Mapping::shared(&memfd, bytes).ok()?, used: 0, events: 0 })
+    }
+
+    /// The events, whose views lead to copies of the text. `events` have the same views afterwards.
+    fn of(events: &mut [abi::Event]) -> Option<Self> {
+        let mut room = size_of_val(events) + ALIGNMENT;
+        for event in &mut *events {
+            let texts = strings_mut(event).map(|text| text.len + ALIGNMENT);
+            room += texts.into_iter().sum::<usize>();
+            // SAFETY: the views of a batch are valid.
+            let (args, pairs) = unsafe {
+                (list(event.args.ptr, event.args.len), list(event.metadata.ptr, event.metadata.len))
+            };
+            room +=
+                args.iter().map(|text| size_of_val(text) + text.len + ALIGNMENT).sum::<usize>() + ALIGNMENT;
+            room += pairs
+                .iter()
+                .map(|pair| size_of_val(pair) + pair.key.len + pair.value.len + 2 * ALIGNMENT)
+                .sum::<usize>()
+                + ALIGNMENT;
+        }
+        let mut sealed = Self::with_room(room)?;
+        for event in &mut *events {
+            for text in strings_mut(event) {
+                sealed.text(text);
+            }
+            // SAFETY: as above.
+            let mut args = unsafe { list(event.args.ptr, event.args.len) }.to_vec();
+            args.iter_mut().for_each(|text| sealed.text(text));
+            // SAFETY: as above.
+            let mut pairs = unsafe { list(event.metadata.ptr, event.metadata.len) }.to_vec();
+            for pair in &mut pairs {
+                sealed.text(&mut pair.key);
+                sealed.text(&mut pair.value);
+            }
+            if !args.is_empty() {
+                event.args.ptr = sealed.copy(&args);
+            }
+            if !pairs.is_empty() {
+                event.metadata.ptr = sealed.copy(&pairs);
+            }
+        }
+        let at = sealed.copy(events);
+        sealed.events = at as usize - sealed.memory.base() as usize;
+        sealed.memory.protect().ok()?;
+        Some(sealed)
+    }
+
+    /// A text alone.
+    pub(super) fn of_text(text: &str) -> Option<(Self, abi::Str)> {
+        let mut view = abi::Str::new(text);
+        let mut sealed = Self::with_room(text.len() + ALIGNMENT)?;
+        sealed.text(&mut view);
+        sealed.memory.protect().ok()?;
+        Some((sealed, view))
+    }
+
+    fn events(&self) -> *const abi::Event {
+        // SAFETY: the events lie within the mapping.
+        unsafe { self.memory.base().add(self.events) }.cast_const().cast()
+    }
+
+    fn text(&mut self, view: &mut abi::Str) {
+        // SAFETY: the views of a batch are valid.
+        let bytes = unsafe { list(view.ptr, view.len) };
+        if !bytes.is_empty() {
+            view.ptr = self.copy(bytes);
+        }
+    }
+
+    /// Copies the items behind the last ones.
+    fn copy<T>(&mut self, items: &[T]) -> *const T {
+        let at = self.used.next_multiple_of(ALIGNMENT);
+        self.used = at + size_of_val(items);
+        assert!(self.used <= self.memory.len(), "the room was counted");
+        // SAFETY: the room lies within the mapping, is aligned, and nothing else is there.
+        unsafe {
+            let to = self.memory.base().add(at).cast::<T>();
+            ptr::copy_nonoverlapping(items.as_ptr(), to, items.len());
+            to
+        }
+    }
+}
+
+/// The alignment of everything that is copied.
+#[cfg(target_os = "linux")]
+const ALIGNMENT: usize = 16;
+
+/// The items of a view; none of null.
+///
+/// # Safety
+/// The view is valid for as long as the result is used.
+#[cfg(target_os = "linux")]
+unsafe fn list<'a, T>(items: *const T, len: usize) -> &'a [T] {
+    if items.is_null() || len == 0 {
+        return &[];
+    }
+    // SAFETY: the caller vouches for it.
+    unsafe { std::slice::from_raw_parts(items, len) }
 }

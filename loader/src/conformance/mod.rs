@@ -11,6 +11,6 @@ mod subject;
 pub use self::{
     call::{Answer, late_uses},
     host::{Cancel, Empty, HostKind, Terms},
-    process::ProcessState,
+    process::{ProcessState, allocated, begin},
     subject::{Instance, Subject},
 };

@@ -1,12 +1,14 @@
-//! The settings of the process, which belong to the tool: a plugin must not change them.
+//! The process of a check: its settings, which belong to the tool and which a plugin must not change, and its memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The settings of the process at one time, by their names.
 ///
 /// # Platform
-/// Environment and working folder. On Unix also actions of signals, the signal mask of the calling thread,
-/// locale, umask, limits of resources, and the files of the standard streams.
+/// Environment and working folder. On Unix also actions of signals, the signal mask, the priority and the settings of the
+/// floating-point unit of the calling thread, timers, locale, umask, limits of resources, group and session, and the files
+/// of the standard streams. On Linux also the scheduling and the processors of the calling thread, the name of the process,
+/// locked memory, and what `prctl` sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessState(BTreeMap<String, String>);
 
@@ -26,7 +28,16 @@ impl ProcessState {
         found.insert("working folder".to_owned(), folder);
         #[cfg(unix)]
         unix::look(&mut found);
+        #[cfg(target_os = "linux")]
+        linux::look(&mut found);
         Self(found)
+    }
+
+    /// The number of settings.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "it is never empty")]
+    pub fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// The names of the settings that differ. A value may be a secret.
@@ -37,9 +48,58 @@ impl ProcessState {
     }
 }
 
+/// Makes this process, in which nothing but a check will run, one that shows what a plugin does. `SIGPIPE` has its default
+/// action, as in a tool that is not written in Rust. On Linux it inherits the processes that a plugin leaves behind.
+pub fn begin() {
+    #[cfg(unix)]
+    // SAFETY: no code runs for the default action.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+    }
+    crate::reexec::adopt_orphans();
+}
+
+/// The bytes of memory that the process has taken from the allocator of the C library and not given back.
+///
+/// # Platform
+/// Linux with glibc; elsewhere `None`.
+#[must_use]
+pub fn allocated() -> Option<usize> {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        // SAFETY: the call only reads the allocator's counts.
+        let counts = unsafe { libc::mallinfo2() };
+        Some(counts.uordblks + counts.hblkhd)
+    }
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    None
+}
+
 #[cfg(unix)]
 mod unix {
     use std::{collections::BTreeMap, ffi::CStr, mem::zeroed, ptr};
+
+    /// The control bits of the calling thread's floating-point unit: rounding, exceptions and flush-to-zero. The bits that say
+    /// what has happened are left out.
+    fn floating_point() -> Option<u64> {
+        #[cfg(target_arch = "x86_64")]
+        {
+            const EVENTS: u32 = 0x3f;
+            let mut control: u32 = 0;
+            // SAFETY: the instruction stores 32 bits.
+            unsafe { std::arch::asm!("stmxcsr [{}]", in(reg) &raw mut control, options(nostack)) };
+            Some(u64::from(control & !EVENTS))
+        }
+        #[cfg(target_arch = "aarch64")]
+        {
+            let control: u64;
+            // SAFETY: the instruction reads a register.
+            unsafe { std::arch::asm!("mrs {}, fpcr", out(reg) control, options(nomem, nostack)) };
+            Some(control)
+        }
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+        None
+    }
 
     /// The highest signal. The system refuses a number above its own limit.
     const LAST_SIGNAL: i32 = 64;
@@ -80,12 +140,40 @@ mod unix {
             ("limit of descriptors", libc::RLIMIT_NOFILE),
             ("limit of core dumps", libc::RLIMIT_CORE),
             ("limit of memory", libc::RLIMIT_AS),
+            ("limit of processor time", libc::RLIMIT_CPU),
+            ("limit of a file's size", libc::RLIMIT_FSIZE),
+            ("limit of data", libc::RLIMIT_DATA),
+            ("limit of the stack", libc::RLIMIT_STACK),
+            ("limit of processes", libc::RLIMIT_NPROC),
+            ("limit of locked memory", libc::RLIMIT_MEMLOCK),
         ] {
             // SAFETY: plain data.
             let mut value: libc::rlimit = unsafe { zeroed() };
             // SAFETY: the call only reads.
             unsafe { libc::getrlimit(limit, &raw mut value) };
             found.insert(name.to_owned(), format!("{} {}", value.rlim_cur, value.rlim_max));
+        }
+        // `alarm` is the first of them.
+        for (name, timer) in [
+            ("timer of time", libc::ITIMER_REAL),
+            ("timer of processor time", libc::ITIMER_VIRTUAL),
+            ("timer of profiling", libc::ITIMER_PROF),
+        ] {
+            // SAFETY: plain data.
+            let mut value: libc::itimerval = unsafe { zeroed() };
+            // SAFETY: the call only reads.
+            unsafe { libc::getitimer(timer, &raw mut value) };
+            let runs = value.it_value.tv_sec != 0 || value.it_value.tv_usec != 0;
+            found.insert(name.to_owned(), runs.to_string());
+        }
+        // SAFETY: these calls only read.
+        let (priority, group, session) =
+            unsafe { (libc::getpriority(libc::PRIO_PROCESS, 0), libc::getpgrp(), libc::getsid(0)) };
+        found.insert("priority".to_owned(), priority.to_string());
+        found.insert("process group".to_owned(), group.to_string());
+        found.insert("session".to_owned(), session.to_string());
+        if let Some(control) = floating_point() {
+            found.insert("rounding and exceptions of floating-point numbers".to_owned(), control.to_string());
         }
         for (name, descriptor) in [
             ("standard input", libc::STDIN_FILENO),
@@ -100,6 +188,53 @@ mod unix {
                 is_open.then(|| format!("{} {} {:o}", file.st_dev, file.st_ino, file.st_mode & libc::S_IFMT));
             found.insert(name.to_owned(), identity.unwrap_or_else(|| "closed".to_owned()));
         }
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::{collections::BTreeMap, mem::zeroed};
+
+    use crate::files::open::{Access, read};
+
+    pub(super) fn look(found: &mut BTreeMap<String, String>) {
+        // SAFETY: the call only reads.
+        let policy = unsafe { libc::sched_getscheduler(0) };
+        // SAFETY: a set of processors is plain data.
+        let mut processors: libc::cpu_set_t = unsafe { zeroed() };
+        // SAFETY: the set has this size.
+        unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut processors) };
+        let processors: Vec<usize> = (0..libc::CPU_SETSIZE as usize)
+            // SAFETY: the number is less than that of processors in a set.
+            .filter(|processor| unsafe { libc::CPU_ISSET(*processor, &processors) })
+            .collect();
+        found.insert("scheduling".to_owned(), policy.to_string());
+        found.insert("processors".to_owned(), format!("{processors:?}"));
+        for (name, option) in [
+            ("whether a core is dumped (PR_SET_DUMPABLE)", libc::PR_GET_DUMPABLE),
+            ("whether a program gains rights (PR_SET_NO_NEW_PRIVS)", libc::PR_GET_NO_NEW_PRIVS),
+            ("timer slack", libc::PR_GET_TIMERSLACK),
+        ] {
+            // SAFETY: these options only return a number.
+            found.insert(name.to_owned(), unsafe { libc::prctl(option, 0, 0, 0, 0) }.to_string());
+        }
+        for (name, option) in [
+            ("whether orphans are adopted (PR_SET_CHILD_SUBREAPER)", libc::PR_GET_CHILD_SUBREAPER),
+            ("signal of the parent's death", libc::PR_GET_PDEATHSIG),
+        ] {
+            let mut number: libc::c_int = 0;
+            // SAFETY: these options write one number.
+            unsafe { libc::prctl(option, &raw mut number, 0, 0, 0) };
+            found.insert(name.to_owned(), number.to_string());
+        }
+        let read = |file: &str| read(file.as_ref(), Access::Read, 1 << 16).unwrap_or_default();
+        found.insert("name of the process".to_owned(), read("/proc/self/comm"));
+        let status = read("/proc/self/status");
+        let locked = status.lines().find(|line| line.starts_with("VmLck:")).unwrap_or_default();
+        found.insert("locked memory".to_owned(), locked.to_owned());
+        // Each timer of POSIX has a line of its own.
+        let timers = read("/proc/self/timers").matches("ID: ").count();
+        found.insert("timers of POSIX".to_owned(), timers.to_string());
     }
 }
 

@@ -65,10 +65,19 @@ impl Subject {
         let tables = self.plugin.tables();
         let mut raw = ptr::null_mut();
         let host = host::of(terms.host);
+        let mut text = abi::Str::new(config);
+        #[cfg(target_os = "linux")]
+        let sealed = terms.read_only.then(|| host::Sealed::of_text(config)).flatten();
+        #[cfg(target_os = "linux")]
+        if let Some((_, view)) = &sealed {
+            text = *view;
+        }
         let mut answer = call::during(terms, 0, |call| {
             // SAFETY: the table was checked. The host lives as long as the process, the rest during the call.
-            unsafe { (tables.backend.open)(host, abi::Str::new(config), call, &raw mut raw) }
+            unsafe { (tables.backend.open)(host, text, call, &raw mut raw) }
         });
+        #[cfg(target_os = "linux")]
+        drop(sealed);
         let opened = answer.status == abi::STATUS_OK;
         if opened && raw.is_null() {
             answer.breaches.push("`open` returned OK and stored no instance".to_owned());

@@ -43,6 +43,9 @@ pub struct Metadata {
     pub offers: Vec<ForeignText>,
     /// Whether only one call at a time may enter it.
     pub serial: bool,
+    /// Whether "delivered" means that the platform has acknowledged the event. A backend that can't know says no.
+    #[serde(default = "yes")]
+    pub acknowledges: bool,
     /// Target triple.
     #[serde(deserialize_with = "printable")]
     pub target: ForeignText,
@@ -57,6 +60,10 @@ pub struct Metadata {
     /// JSON Schema of the backend's configuration, as JSON text.
     #[serde(deserialize_with = "schema")]
     pub config_schema: Option<Box<RawValue>>,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// A version of the ABI.

@@ -72,7 +72,7 @@ impl Spawn {
 
     /// Sets the child's variables. The default are those of this process.
     #[must_use]
-    pub(crate) fn environment(mut self, variables: Vec<(OsString, OsString)>) -> Self {
+    pub fn environment(mut self, variables: Vec<(OsString, OsString)>) -> Self {
         self.environment = Some(variables);
         self
     }
@@ -168,6 +168,40 @@ fn descendants(pid: Pid) -> HashSet<Pid> {
     found
 }
 
+/// Kills every process below this one, as far as the kernel lists them: the children, and what they have started. An orphan
+/// is below this process if [`adopt_orphans`] was called before it lost its parent.
+pub fn kill_descendants() {
+    #[cfg(target_os = "linux")]
+    if let Some(own) = Pid::from_raw(std::process::id().cast_signed()) {
+        kill_below(own);
+    }
+}
+
+/// Makes this process the parent of those whose parent ends, if they are below this one.
+pub fn adopt_orphans() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: the call has no memory effects.
+    unsafe {
+        libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    }
+}
+
+/// Kills every process below `pid`. One that is to be killed can't fork, so each round finds what was forked before it.
+#[cfg(target_os = "linux")]
+fn kill_below(pid: Pid) {
+    let mut killed = HashSet::new();
+    for _ in 0..MOST_ROUNDS {
+        let found = descendants(pid);
+        let mut new = found.into_iter().filter(|pid| killed.insert(*pid)).peekable();
+        if new.peek().is_none() {
+            break;
+        }
+        for pid in new {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
 /// The interval of the checks whether a child has ended, on a system without descriptors of processes.
 const TICK: Duration = Duration::from_millis(1);
 
@@ -225,18 +259,7 @@ impl Child {
         }
         // It starts no further process then, and stays the parent of those that are found.
         let _ = kill_process(self.pid, Signal::STOP);
-        let mut killed = HashSet::new();
-        // A process that is to be killed can't fork. So each round finds what was forked before it.
-        for _ in 0..MOST_ROUNDS {
-            let found = descendants(self.pid);
-            let mut new = found.into_iter().filter(|pid| killed.insert(*pid)).peekable();
-            if new.peek().is_none() {
-                break;
-            }
-            for pid in new {
-                let _ = kill_process(pid, Signal::KILL);
-            }
-        }
+        kill_below(self.pid);
         let _ = kill_process_group(self.pid, Signal::KILL);
     }
 

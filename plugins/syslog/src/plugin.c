@@ -63,7 +63,8 @@ JACKFIELD_METADATA("{" JACKFIELD_FACTS "," JACKFIELD_JSON(
     "description": "events to syslog (RFC 5424), over a UNIX socket, UDP or TCP",
     "requires": ["cancel"],
     "offers": ["diagnostics"],
-    "serial": false
+    "serial": false,
+    "acknowledges": false
 ) ",\"config_schema\":" CONFIG_SCHEMA "}");
 
 static const jackfield_table_entry tables[] = {

@@ -50,7 +50,7 @@ fn passes(file: &Path, more: &[&str], skipped: &[&str]) {
 
 #[test]
 fn the_plugins_without_a_network_pass() {
-    let no_network = ["unreachable", "close-in-flight", "deletion"];
+    let no_network = ["unreachable", "deadline", "cancel", "close-in-flight", "deletion"];
     passes(&plugin("stdout"), &[], &[&no_network[..], &["stdout"]].concat());
     let site = Site::new(&[]);
     let config = json!({ "path": site.path("events") }).to_string();
@@ -124,13 +124,23 @@ fn a_child_whose_parent_is_killed_ends() {
 
 #[test]
 fn fixtures_that_are_right_pass() {
-    let none = ["schema", "wrong-types", "unreachable", "deletion", "preview", "probe"];
+    let none = ["schema", "wrong-types", "unreachable", "deadline", "cancel", "deletion", "preview", "probe"];
     for name in ["minimal", "lean"] {
         passes(&fixture(name), &[], &none);
     }
-    let serial = ["schema", "wrong-types", "unreachable", "close-in-flight", "deletion", "preview", "probe"];
+    let serial = [
+        "schema",
+        "wrong-types",
+        "unreachable",
+        "deadline",
+        "cancel",
+        "close-in-flight",
+        "deletion",
+        "preview",
+        "probe",
+    ];
     passes(&fixture("serial"), &["--config-json", r#"{"sleep_ms":1}"#], &serial);
-    passes(&fixture("hostile"), &[], &["schema", "wrong-types", "unreachable"]);
+    passes(&fixture("hostile"), &[], &["schema", "wrong-types", "unreachable", "deadline", "cancel"]);
     passes(&c_conduct("WELL_BEHAVED"), &[], &["deletion", "preview", "probe"]);
 }
 
@@ -172,7 +182,7 @@ fn a_library_that_can_not_be_loaded_runs_no_checks() {
 }
 
 /// The checks that send.
-const SENDING: [&str; 19] = [
+const SENDING: [&str; 21] = [
     "batch-sizes",
     "strings",
     "event-shapes",
@@ -186,10 +196,12 @@ const SENDING: [&str; 19] = [
     "close-in-flight",
     "close-after-failure",
     "process-state",
+    "leftovers",
     "leaks",
     "older-host",
     "newer-host",
     "empty-pointers",
+    "read-only",
     "late-calls",
     "several-instances",
 ];
@@ -207,7 +219,8 @@ fn each_c_fixture_fails_its_check() {
     }
     fails(&site, &c_fixture("DESTRUCTOR_HANGS"), &["--limit", "5s"], &["unknown-keys", "process-exit"]);
     for variant in ["UNKNOWN_STATUS", "UNKNOWN_OUTCOME"] {
-        let no_endpoint = sending_but(&["unreachable", "send-after-close"], &["process-exit"]);
+        let no_endpoint =
+            sending_but(&["unreachable", "deadline", "cancel", "send-after-close"], &["process-exit"]);
         let report = fails(&site, &c_fixture(variant), &[], &[&["unknown-keys"], &no_endpoint[..]].concat());
         let sizes = report["checks"].as_array().expect("a list").iter().find(|c| c["name"] == "batch-sizes");
         let found = sizes.expect("it ran")["found"].as_str().expect("text");
@@ -231,6 +244,18 @@ fn what_belongs_to_the_tool_is_left_alone() {
         ("CLOSES_OUTPUT", "standard output"),
         ("CLOSES_STREAMS", "standard error, standard output"),
         ("REPLACES_INPUT", "standard input"),
+        ("SETS_TIMER", "timer of time"),
+        ("SETS_PRIORITY", "priority"),
+        ("SETS_PROCESSORS", "processors"),
+        ("SETS_ROUNDING", "rounding and exceptions of floating-point numbers"),
+        ("SETS_FLUSH_TO_ZERO", "rounding and exceptions of floating-point numbers"),
+        ("SETS_NAME", "name of the process"),
+        ("SETS_DUMPABLE", "whether a core is dumped (PR_SET_DUMPABLE)"),
+        ("SETS_RIGHTS", "whether a program gains rights (PR_SET_NO_NEW_PRIVS)"),
+        ("SETS_SUBREAPER", "whether orphans are adopted (PR_SET_CHILD_SUBREAPER)"),
+        ("SETS_LIMIT", "limit of a file's size"),
+        ("SETS_SIGPIPE", "handler of signal 13"),
+        ("LOCKS_MEMORY", "locked memory"),
     ] {
         let report = fails(&site, &c_conduct(variant), &[], &["process-state"]);
         assert!(report.to_string().contains(&format!("changed: {named}\"")), "{report:#}");
@@ -240,8 +265,21 @@ fn what_belongs_to_the_tool_is_left_alone() {
         ("LEAKS_MEMORY", "KiB of memory"),
         ("LEAKS_DESCRIPTOR", "100 descriptors more"),
         ("LEAKS_THREAD", "100 threads more"),
+        ("LEAKS_MAPPING", "100 mappings more"),
+        ("LEAKS_LITTLE", "each of 100 lives leaves at least 64 bytes of memory"),
     ] {
         let report = fails(&site, &c_conduct(variant), &[], &["leaks"]);
+        assert!(report.to_string().contains(named), "{report:#}");
+    }
+    for (variant, named) in [
+        ("LEAVES_CHILD", "processes are left: jackfield"),
+        ("LEAVES_ZOMBIE", "ended and not waited for"),
+        ("LEAVES_DAEMON", "processes are left: jackfield"),
+        ("LEAVES_FILE", "4 files are left, such as conduct-"),
+        ("LEAVES_FILE_HERE", "1 files are left, such as conduct.cache"),
+        ("LEAVES_SHARED", "memory is left mapped: /memfd:conduct"),
+    ] {
+        let report = fails(&site, &c_conduct(variant), &["--only", "leftovers"], &["leftovers"]);
         assert!(report.to_string().contains(named), "{report:#}");
     }
 }
@@ -262,6 +300,11 @@ fn each_breach_of_the_contract_is_found_by_its_check() {
         ("REPORTS_LATE", &["late-calls"]),
         ("REJECTS", &["unreachable", "deadline"]),
         ("FAILS", &["unreachable", "deadline"]),
+        ("CLAIMS_DELIVERY", &["unreachable", "deadline"]),
+        ("FORGETS_MANY", &["outcomes"]),
+        ("WRITES_BATCH", &["read-only"]),
+        ("WRITES_CONFIG", &["read-only"]),
+        ("EXITS_AT_END", &["process-exit"]),
     ] {
         fails(&site, &c_conduct(variant), &[], expected);
     }
@@ -285,18 +328,17 @@ fn each_misbehaviour_is_found_by_its_check() {
         (r#"{"fail":"open"}"#, &[], &["open"]),
         (r#"{"fail":"open","error":"config"}"#, &[], &["open"]),
         (r#"{"fail":"close"}"#, &[], &["open"]),
-        (r#"{"outcome":"silent"}"#, &[], &["outcomes", "concurrency", "deadline"]),
-        (r#"{"outcome":"half"}"#, &[], &["outcomes", "concurrency", "deadline"]),
+        (r#"{"outcome":"silent"}"#, &[], &["outcomes", "concurrency"]),
+        (r#"{"outcome":"half"}"#, &[], &["outcomes", "concurrency"]),
         (r#"{"deletion":"panic"}"#, &[], &["deletion"]),
         (r#"{"diagnostics":"panic"}"#, &[], &["older-host", "newer-host", "preview", "probe"]),
         (r#"{"diagnostics":"hang"}"#, &["--limit", "5s", "--only", "probe"], &["probe"]),
         (r#"{"hang":"send"}"#, &["--limit", "5s", "--only", "batch-sizes"], &["batch-sizes"]),
         (r#"{"hang":"close"}"#, &["--limit", "5s"], &["open"]),
-        (r#"{"sleep_ms":4000}"#, &["--only", "deadline"], &["deadline"]),
     ] {
         fails(&site, &hostile, &[&["--config-json", config], more].concat(), expected);
     }
-    let panics = sending_but(&["unreachable", "send-after-close"], &["process-exit"]);
+    let panics = sending_but(&["unreachable", "deadline", "cancel", "send-after-close"], &["process-exit"]);
     let report = fails(&site, &hostile, &["--config-json", r#"{"panic":"send"}"#], &panics);
     assert!(report.to_string().contains("hostile by configuration"), "{report:#}");
 }

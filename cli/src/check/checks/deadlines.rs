@@ -14,20 +14,20 @@ use crate::check::{
     checks::events,
     fake_platform::{self, SilentPlatform},
     harness::{self, CheckError, CheckResult, Harness, SHORT, fail, seconds},
-    sample_events,
+    lateness, sample_events,
 };
 
 /// With a platform that is away, `send` succeeds and gives up no event.
 pub(super) fn unreachable(harness: &Harness) -> CheckResult {
     let instance = fake_platform::open_at(harness, fake_platform::closed_address()?)?;
     let answer = harness::send_ordinary(&instance, 10, SHORT)?;
-    let found = kept(&answer)?;
+    let found = kept(harness, &answer)?;
     harness::end(instance)?;
     Ok(format!("{found} after {}", seconds(answer.took)))
 }
 
-/// Checks that `send` has succeeded and has given up no event.
-fn kept(answer: &Answer) -> CheckResult {
+/// Checks that `send` has succeeded and has neither given up nor delivered an event.
+fn kept(harness: &Harness, answer: &Answer) -> CheckResult {
     if answer.status != abi::STATUS_OK {
         return Err(fail(
             format!("`send` returned status {}: {}", answer.status, harness::said(answer)),
@@ -44,25 +44,34 @@ fn kept(answer: &Answer) -> CheckResult {
             "report `retry`: `rejected` and `too large` are answers of a platform, and this platform has not answered",
         ));
     }
+    let delivered = answer.outcomes.iter().any(|outcome| matches!(outcome, Some(Outcome::Delivered)));
+    if delivered && harness.subject.plugin().metadata().acknowledges {
+        return Err(fail(
+            format!("events are reported as delivered to a platform that has not answered: {found}"),
+            "report `delivered` when the platform has acknowledged the event; a backend that can't know, as over UDP, says \"acknowledges\": false in its metadata",
+        ));
+    }
     Ok(found)
 }
 
-/// `send` returns by its deadline, with a platform that never answers or else with the configured one.
+/// `send` returns by its deadline, with a platform that never answers.
 pub(super) fn deadline(harness: &Harness) -> CheckResult {
-    let (_silent, instance, whom) = silent_or_configured(harness)?;
+    let (_silent, instance) = silent(harness)?;
     let terms = Terms::new(SHORT);
     let answer = harness::send(&instance, &sample_events::ordinary(10), &terms)?;
-    let found = if whom == SILENT { kept(&answer)? } else { events::complete(&answer)? };
+    let found = kept(harness, &answer)?;
     harness::end(instance)?;
-    Ok(format!("{} of {} with {whom}: {found}", seconds(answer.took), seconds(SHORT)))
+    Ok(format!(
+        "{} of {} with a platform that does not answer: {found}",
+        seconds(answer.took),
+        seconds(SHORT)
+    ))
 }
 
-const SILENT: &str = "a platform that does not answer";
-
-fn silent_or_configured(harness: &Harness) -> Result<(SilentPlatform, Instance, &'static str), CheckError> {
+fn silent(harness: &Harness) -> Result<(SilentPlatform, Instance), CheckError> {
     let silent = SilentPlatform::start()?;
-    let (instance, is_silent) = fake_platform::open_at_or_configured(harness, silent.address()?)?;
-    Ok((silent, instance, if is_silent { SILENT } else { "the given options, of which none is an endpoint" }))
+    let instance = fake_platform::open_at(harness, silent.address()?)?;
+    Ok((silent, instance))
 }
 
 /// The time after a cancellation in which a call has to return.
@@ -72,11 +81,11 @@ const SOON: Duration = Duration::from_secs(2);
 pub(super) fn cancel(harness: &Harness) -> CheckResult {
     /// The time after which `send` should be waiting. No event reports that it waits.
     const BEFORE: Duration = Duration::from_millis(300);
-    let (_silent, instance, _) = silent_or_configured(harness)?;
+    let (_silent, instance) = silent(harness)?;
     let terms = Terms::new(Duration::from_secs(20));
     let cancel = terms.cancel.clone();
     let batch = sample_events::ordinary(10);
-    let (answer, cancelled) = thread::scope(|scope| {
+    let (answer, cancelled, late) = thread::scope(|scope| {
         let canceller =
             thread::Builder::new().name("check-cancel".to_owned()).spawn_scoped(scope, move || {
                 thread::sleep(BEFORE);
@@ -86,12 +95,13 @@ pub(super) fn cancel(harness: &Harness) -> CheckResult {
         let answer = instance.send(&batch, &terms);
         let returned = Instant::now();
         let cancelled = canceller.ok().and_then(|thread| thread.join().ok());
-        (answer, cancelled.map(|at| returned.saturating_duration_since(at)))
+        let late = cancelled.map_or(Duration::ZERO, lateness::since);
+        (answer, cancelled.map(|at| returned.saturating_duration_since(at)), late)
     });
     harness::judge("send", &answer, &terms)?;
     harness::end(instance)?;
     match cancelled {
-        Some(after) if after > SOON => Err(fail(
+        Some(after) if after > SOON + late => Err(fail(
             format!("`send` went on for {} after it was cancelled", seconds(after)),
             "ask `call->cancelled` whenever the call waits, several times a second, and return",
         )),

@@ -57,13 +57,19 @@ pub(super) fn shapes(harness: &Harness) -> CheckResult {
     Ok(format!("{count} events: absent, empty and set fields, 500 pairs of metadata"))
 }
 
+/// More events than a host sends at a time, so that a table of a fixed size is too short.
+const LARGE: usize = 5000;
+
 /// The plugin has to report an outcome for each event.
 pub(super) fn outcomes(harness: &Harness) -> CheckResult {
     let instance = harness.open()?;
     let answer = harness::send_ordinary(&instance, 100, TIMEOUT)?;
     let found = complete(&answer)?;
+    for events in [1, LARGE] {
+        complete(&harness::send_ordinary(&instance, events, TIMEOUT)?)?;
+    }
     harness::end(instance)?;
-    Ok(found)
+    Ok(format!("{found} of 100 events, and an outcome for each of {LARGE}"))
 }
 
 /// Checks that each event has an outcome, and a reason if it is not delivered. Gives counts of the outcomes.

@@ -37,10 +37,16 @@ pub(crate) const STDOUT: &str = "stdout";
 /// In this check even a backend whose purpose is standard output must not print.
 pub(crate) const PREVIEW: &str = "preview";
 
+/// In this check a write into what belongs to the host is a crash.
+pub(crate) const READ_ONLY: &str = "read-only";
+
+/// The child of this check has a folder of its own as working folder and for temporary files.
+pub(crate) const LEFTOVERS: &str = "leftovers";
+
 /// The child of this check ends by a return from `main`, so that the destructors of all libraries run.
 pub(crate) const EXIT: &str = "process-exit";
 
-pub(crate) const CHECKS: [Check; 27] = [
+pub(crate) const CHECKS: [Check; 29] = [
     Check { needs_open: false, ..check(LOAD, metadata::load) },
     Check { needs_open: false, ..check(OPEN, configuration::open) },
     check("unknown-keys", configuration::unknown_keys),
@@ -58,10 +64,12 @@ pub(crate) const CHECKS: [Check; 27] = [
     check("close-in-flight", lifecycle::in_flight),
     check("close-after-failure", lifecycle::after_failure),
     check("process-state", process_hygiene::process_state),
+    check(LEFTOVERS, process_hygiene::leftovers),
     Check { patience: 5, ..check("leaks", process_hygiene::leaks) },
     check("older-host", host_versions::older),
     check("newer-host", host_versions::newer),
     check("empty-pointers", host_versions::empty_pointers),
+    check(READ_ONLY, host_versions::read_only),
     check("late-calls", host_versions::late_calls),
     check("several-instances", lifecycle::several),
     check("deletion", optional_tables::deletion),

@@ -1,15 +1,17 @@
 //! The process of the tool: what a plugin must not change in it or leave behind.
 
 use std::{
-    fs,
-    path::Path,
+    collections::BTreeSet,
+    env, fs,
+    path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
 
 use jackfield_loader::{
-    conformance::{ProcessState, Terms},
+    conformance::{ProcessState, Terms, allocated},
     files::{self, Access},
+    in_prose, show_path,
 };
 
 use crate::check::{
@@ -42,8 +44,7 @@ pub(super) fn process_state(harness: &Harness) -> CheckResult {
             "these belong to the tool: take values of your own instead (absolute paths, uselocale, sigmask of own threads, descriptors that you have opened)",
         ));
     }
-    Ok("signals, mask, locale, folder, umask, environment, limits and standard streams are as before"
-        .to_owned())
+    Ok(format!("{} settings of the process and the calling thread are as before", before.len()))
 }
 
 /// The process has to end with a closed instance and an open one, whose threads may be running.
@@ -54,11 +55,102 @@ pub(super) fn exit(harness: &Harness) -> CheckResult {
     Ok("a program that returns from `main` ends".to_owned())
 }
 
+/// No process, file or shared memory is left of lives that have ended. The working folder, and that of temporary files, is
+/// one that nothing else uses.
+pub(super) fn leftovers(harness: &Harness) -> CheckResult {
+    let folder = &harness.task.folder;
+    let shared_before = shared_memory();
+    env::set_current_dir(folder)
+        .map_err(|error| skip(format!("the folder of the check can't be entered: {error}")))?;
+    let here = || harness.open().and_then(harness::end);
+    if let Err(CheckError::Failed { found, .. }) = here() {
+        return Err(skip(format!("the options have a path that starts in this folder: {found}")));
+    }
+    for _ in 0..3 {
+        life(harness)?;
+    }
+    let start = Instant::now();
+    let mut processes = children();
+    // Polling, because no event reports the end of a process that others have started.
+    while !processes.is_empty() && start.elapsed() < Duration::from_secs(2) {
+        thread::sleep(Duration::from_millis(10));
+        processes = children();
+    }
+    if !processes.is_empty() {
+        return Err(fail(
+            format!("processes are left: {}", in_prose(processes.iter().map(String::as_str))),
+            "a plugin starts no process that outlives its instance, and waits for the end of each that it starts",
+        ));
+    }
+    let mut files = Vec::new();
+    files_below(folder, &mut files);
+    // A file that the options name is where the events go.
+    let is_named = |file: &PathBuf| {
+        file.file_name().is_some_and(|name| harness.task.config.contains(&*name.to_string_lossy()))
+    };
+    files.retain(|file| !is_named(file));
+    if let Some(file) = files.first() {
+        return Err(fail(
+            format!(
+                "{} files are left, such as {}",
+                files.len(),
+                show_path(file.strip_prefix(folder).unwrap_or(file))
+            ),
+            "remove temporary files in `close`, and write none into the working folder, which is the user's",
+        ));
+    }
+    let shared: Vec<String> = shared_memory().difference(&shared_before).cloned().collect();
+    if !shared.is_empty() {
+        return Err(fail(
+            format!("memory is left mapped: {}", in_prose(shared.iter().map(String::as_str))),
+            "unmap in `close` what the instance has mapped, and remove it",
+        ));
+    }
+    Ok("no process, no file and no shared memory is left of 3 lives".to_owned())
+}
+
+/// The processes below this one, by name and number.
+fn children() -> Vec<String> {
+    let read = |file: &Path| files::read(file, Access::Read, 1 << 16).unwrap_or_default();
+    let threads = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let numbers = threads.map(|thread| read(&thread.path().join("children"))).collect::<String>();
+    let describe = |number: &str| {
+        let status = read(Path::new(&format!("/proc/{number}/status")));
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap_or_default().trim().to_owned()
+        };
+        let zombie = if field("State:").starts_with('Z') { ", ended and not waited for" } else { "" };
+        format!("{} ({number}{zombie})", field("Name:"))
+    };
+    numbers.split_whitespace().map(describe).collect()
+}
+
+fn files_below(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            files_below(&entry.path(), found);
+        } else {
+            found.push(entry.path());
+        }
+    }
+}
+
+/// The names of the shared memory that is mapped.
+fn shared_memory() -> BTreeSet<String> {
+    let maps = files::read(Path::new("/proc/self/maps"), Access::Read, 8 << 20).unwrap_or_default();
+    let names = maps.lines().filter_map(|line| line.splitn(6, ' ').nth(5)).map(str::trim);
+    let is_shared =
+        |name: &&str| ["/dev/shm/", "/SYSV", "/memfd:"].iter().any(|start| name.starts_with(start));
+    names.filter(is_shared).map(str::to_owned).collect()
+}
+
 /// The resources of a process.
 #[derive(Clone, Copy, Debug)]
 struct Held {
     threads: usize,
     descriptors: usize,
+    mappings: usize,
     /// Resident memory, in KiB.
     memory: usize,
 }
@@ -72,6 +164,7 @@ impl Held {
         Some(Self {
             threads: count("/proc/self/task")?,
             descriptors: count("/proc/self/fd")?,
+            mappings: files::read(Path::new("/proc/self/maps"), Access::Read, 8 << 20).ok()?.lines().count(),
             memory: memory.trim().trim_end_matches(" kB").trim().parse().ok()?,
         })
     }
@@ -109,6 +202,19 @@ const TOLERANCE: usize = 2 << 10;
 /// Allowed growth in the second half, in KiB, beyond the tolerance: growth that has stopped is no leak.
 const LEVEL: usize = 512;
 
+/// The number of parts of all lives after each of which the allocated memory is measured.
+const PARTS: usize = 10;
+
+/// What each life of the last half has left allocated at least, in bytes, if the memory has grown in every part of it by as
+/// much as a life of [`LEAK`] bytes leaves. Memory that a cache keeps stops growing.
+fn leak_of_each_life(allocated: &[usize], lives_of_part: usize) -> Option<usize> {
+    /// The least leak of a life, in bytes.
+    const LEAK: usize = 16;
+    let late = allocated.get(allocated.len().checked_sub(PARTS / 2 + 1)?..)?;
+    let grown = late.windows(2).map(|pair| pair[1].saturating_sub(pair[0]) / lives_of_part.max(1));
+    grown.min().filter(|least| *least >= LEAK)
+}
+
 /// The timeout of `send` in each cycle.
 const BRIEF: Duration = Duration::from_millis(50);
 
@@ -131,9 +237,14 @@ pub(super) fn leaks(harness: &Harness) -> CheckResult {
     };
     let (begun, budget) = (Instant::now(), Duration::from_secs(harness.task.budget_s));
     let (mut done, mut middle) = (0, start);
+    let (lives_of_part, mut measured) = (cycles / PARTS, Vec::with_capacity(PARTS + 1));
+    measured.extend(allocated());
     while done < cycles && begun.elapsed() < budget {
         cycle()?;
         done += 1;
+        if done % lives_of_part == 0 {
+            measured.extend(allocated());
+        }
         if done == cycles / 2 {
             middle = Held::settled(start).unwrap_or(start);
         }
@@ -151,6 +262,15 @@ pub(super) fn leaks(harness: &Harness) -> CheckResult {
             format!("{more} descriptors more after {done} lives"),
             "close every file, socket and pipe in `close`",
         )
+    } else if let Some(more) =
+        end.mappings.checked_sub(start.mappings).filter(|more| *more > 0 && *more >= done / 2)
+    {
+        (format!("{more} mappings more after {done} lives"), "unmap in `close` what the instance has mapped")
+    } else if let Some(bytes) = leak_of_each_life(&measured, lives_of_part) {
+        (
+            format!("each of {done} lives leaves at least {bytes} bytes of memory"),
+            "free in `free` what `open` has allocated: run the plugin's own test under a leak checker",
+        )
     } else if grown > TOLERANCE && late > LEVEL {
         (
             format!("{grown} KiB of memory more after {done} lives, {late} KiB of them in the second half"),
@@ -165,4 +285,22 @@ pub(super) fn leaks(harness: &Harness) -> CheckResult {
         return Ok(format!("{done} lives: no thread, no descriptor, {grown} KiB of memory more"));
     };
     Err(fail(found, advice))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leak_grows_in_every_part_and_a_cache_does_not() {
+        let grows = |late: [usize; 5]| {
+            let mut measured = vec![1000; 6];
+            measured.extend(late);
+            leak_of_each_life(&measured, 100)
+        };
+        assert_eq!(grows([3000, 5000, 7000, 9000, 11_000]), Some(20));
+        assert_eq!(grows([3000, 5000, 5000, 9000, 11_000]), None, "it has stopped once");
+        assert_eq!(grows([1100, 1200, 1300, 1400, 1500]), None, "one byte a life is no object");
+        assert_eq!(leak_of_each_life(&[1, 2], 100), None);
+    }
 }

@@ -108,8 +108,7 @@ fn end_with_parent() {
     }
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
     // The host finds what is below this process, and kills it with it.
-    // SAFETY: a plain system call.
-    unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
+    crate::reexec::adopt_orphans();
     // SAFETY: the functions are safe before a fork and in a forked child, and are never unmapped.
     unsafe { pthread_atfork(Some(forks), None, Some(forked)) };
 }
