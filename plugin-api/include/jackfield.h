@@ -24,6 +24,8 @@
  *     "panic": "none",                 "unwind" or "abort" for languages that have panics
  *     "language": "c", "compiler": "gcc 12.2.0",
  *     "config_schema": null            or a JSON Schema of the configuration
+ *     "acknowledges": false            may be left out: the backend can't know whether the platform has got an event,
+ *                                      as over UDP
  *
  * Built as a shared library that exports nothing else, for instance by
  *

@@ -91,6 +91,12 @@ impl std::fmt::Debug for StaticPlugin {
 /// | `acknowledges` | `false` for a backend that can't know whether the platform has got an event | `true` |
 /// | `config_schema` | JSON Schema of the configuration, a string, as `include_str!` gives it | `"null"` |
 ///
+/// A key that is missing, unknown or there twice is an error of the compiler:
+///
+/// ```compile_fail
+/// jackfield_plugin_api::plugin! { name: "no-backend" }
+/// ```
+///
 /// The keys have any order. Version, target, compiler and panic strategy are those of the crate that calls it.
 #[macro_export]
 macro_rules! plugin {

@@ -22,10 +22,10 @@ pub(crate) const HELP: Help = Help {
          that a crash or a hang fails only one check. Events go to the platform that the options\n\
          name, so use a platform for tests. The options are those of the backend in --config, or\n\
          the content of --config if its name ends in .json, or --config-json. By default there are\n\
-         none.\n\n\
+         none. The last line says what was shown, and what was not.\n\n\
          Some checks need a platform that is away or does not answer. They set the option url,\n\
          endpoint, address or the like, or the one that --endpoint names. In the check `leaks`\n\
-         memory may grow by 2 MiB after a warm-up of a tenth of the cycles, or has to stop growing.\n\n\
+         memory has to stop growing after a warm-up of a tenth of the cycles.\n\n\
          With --json: file, name, version, passed, failed, skipped, and checks: a list of name,\n\
          verdict (pass, fail, skipped), found, advice, seconds. Exit code 0: no check failed.",
 };

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, path::Path, time::Duration};
 
-use jackfield_loader::{ForeignText, show_path};
+use jackfield_loader::{ForeignText, count, show_path};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -87,7 +87,31 @@ impl Report {
             let line = format!("{}: {}", row.name, row.finding.advice);
             let _ = writeln!(out, "{}", console::one_line(&line));
         }
+        let _ = writeln!(out, "{}", console::one_line(self.conclusion()));
         out
+    }
+
+    /// What the checks have shown and what they have not, for people who decide whether the plugin is loaded.
+    fn conclusion(&self) -> String {
+        let failed = self.failed();
+        if failed > 0 {
+            return format!("It breaks the contract in {}.", count(failed, "check"));
+        }
+        let mut not_shown: Vec<(&str, Vec<&str>)> = Vec::new();
+        for Row { name, finding, .. } in &self.rows {
+            if finding.verdict == Verdict::Skipped {
+                match not_shown.iter_mut().find(|(why, _)| *why == finding.found) {
+                    Some((_, names)) => names.push(name),
+                    None => not_shown.push((&finding.found, vec![name])),
+                }
+            }
+        }
+        let shown = format!("It keeps the contract in {}", count(self.count(Verdict::Pass), "check"));
+        if not_shown.is_empty() {
+            return shown + ".";
+        }
+        let not_shown = not_shown.iter().map(|(why, names)| format!("{} ({why})", names.join(", ")));
+        format!("{shown}. Not shown: {}.", not_shown.collect::<Vec<_>>().join("; "))
     }
 
     pub(super) fn to_json(&self) -> Value {
@@ -176,8 +200,31 @@ mod tests {
         assert_eq!(lines[2], "open   FAIL     1.50 s  said \"<no>\" & \\u{1}\\n", "{text}");
         assert_eq!(
             lines[5..],
-            ["p<1> 1.0.0: 1 passed, 1 failed, 1 skipped", "open: give it options"],
+            [
+                "p<1> 1.0.0: 1 passed, 1 failed, 1 skipped",
+                "open: give it options",
+                "It breaks the contract in 1 check."
+            ],
             "{text}"
+        );
+    }
+
+    #[test]
+    fn the_last_line_says_what_was_not_shown() {
+        let mut report = Report::new(Path::new("/x/libp.so"), None);
+        for (name, checked) in [
+            ("load", Ok("loaded".to_owned())),
+            ("deadline", Err(skip("no endpoint"))),
+            ("probe", Err(skip("no table"))),
+            ("cancel", Err(skip("no endpoint"))),
+        ] {
+            report.push(name, Finding::from(checked), Duration::ZERO);
+        }
+        assert_eq!(
+            report.to_text().lines().next_back(),
+            Some(
+                "It keeps the contract in 1 check. Not shown: deadline, cancel (no endpoint); probe (no table)."
+            )
         );
     }
 
