@@ -36,7 +36,12 @@ pub(super) fn starts(text: &[u8], at: usize, with: &str) -> bool {
 
 /// As [`starts`], in capital or small letters.
 pub(super) fn starts_any_case(text: &[u8], at: usize, with: &str) -> bool {
-    text.get(at..at.saturating_add(with.len())).is_some_and(|it| it.eq_ignore_ascii_case(with.as_bytes()))
+    begins(text, at, with.as_bytes())
+}
+
+/// Whether `with` begins at `at`, in capital or small letters.
+pub(super) fn begins(text: &[u8], at: usize, with: &[u8]) -> bool {
+    text.get(at..at.saturating_add(with.len())).is_some_and(|it| it.eq_ignore_ascii_case(with))
 }
 
 pub(super) fn is_blank(byte: u8) -> bool {

@@ -10,10 +10,13 @@ use std::ops::Range;
 use crate::redact::bytes::{is_space, run, run_within, spend, starts};
 
 /// The shortest token of capitals, small letters and digits that is examined.
-pub(super) const SHORTEST: usize = 24;
+pub(super) const SHORTEST: usize = 20;
+
+/// The shortest run with slashes that is examined as a whole.
+const LONG: usize = 24;
 
 /// The shortest token of digits and letters of one case that is examined.
-const SHORTEST_ONE_CASE: usize = 30;
+const SHORTEST_ONE_CASE: usize = 24;
 
 /// The shortest part of hexadecimal digits that counts as a digest or an id, and is not examined.
 const HEX: usize = 6;
@@ -44,7 +47,8 @@ pub(super) fn find(text: &[u8], start: usize, found: &mut Vec<Range<usize>>) -> 
         piece = stop + 1;
     }
     // Base64 contains slashes, so that every piece may be short.
-    if found.len() == before && (is_random(&text[start..end]) || is_aws_secret(&text[start..end])) {
+    let long = end - start >= LONG;
+    if found.len() == before && long && (is_random(&text[start..end]) || is_aws_secret(&text[start..end])) {
         found.push(start..end);
     }
     end
@@ -140,6 +144,11 @@ fn is_random(token: &[u8]) -> bool {
     whole.is_random()
 }
 
+/// Whether the token looks like random text and is no digest.
+pub(super) fn looks_random(token: &[u8]) -> bool {
+    is_random(token) || is_aws_secret(token)
+}
+
 fn is_hex(part: &[u8]) -> bool {
     let digits = part.strip_prefix(b"0x").unwrap_or(part);
     let one_case =
@@ -217,17 +226,27 @@ impl Looks {
     }
 
     fn is_random(&self) -> bool {
-        let words = if self.len >= 32 { 60 } else { 50 };
+        let (changes, words) = match self.len {
+            32.. => (35, 60),
+            24.. => (35, 50),
+            _ => (40, 30),
+        };
         self.len >= SHORTEST
             && (self.small && self.capital && self.digit)
-            && self.changes * 100 >= self.len * 35
+            && self.changes * 100 >= self.len * changes
             && self.in_words * 100 <= self.len * words
     }
 
     fn is_random_of_one_case(&self) -> bool {
+        // Short ones of capitals are ids, such as a ULID.
+        let (changes, words) = match self.len {
+            30.. => (25, 80),
+            _ if self.small => (30, 60),
+            _ => return false,
+        };
         self.len >= SHORTEST_ONE_CASE
             && (self.small != self.capital && self.digit)
-            && self.changes * 100 >= self.len * 25
-            && self.in_words * 100 <= self.len * 80
+            && self.changes * 100 >= self.len * changes
+            && self.in_words * 100 <= self.len * words
     }
 }

@@ -1,5 +1,8 @@
 //! Names of credentials: `password`, `X-Api-Key`, `clientSecret`, `MY_ACCESS_TOKEN`.
 
+use crate::redact::bytes::is_word;
+use crate::redact::rules::{Text, count, firsts, texts};
+
 /// The meaning of a name for the value that follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Name {
@@ -13,63 +16,90 @@ pub(super) enum Name {
     Authorization,
     /// The header `Cookie`: pairs up to the end of the line.
     Cookie,
-    /// A credential when it is in the query of a URL and looks like a secret.
+    /// A credential when it is in the query of a URL and looks like a secret, or has the length of a key.
     Query,
+    /// A credential when its value has the length of a key, and digits.
+    Suspect,
 }
 
 /// The greatest length of a name. Of a longer name, only the end is examined.
 const LONGEST: usize = 64;
 
-/// Last words of names of credentials.
-const STRONG: &str = "password passwd passwords passphrase passcode pwd apikey apitoken privatekey";
+/// The kinds of rows of `rules/names.tsv`, in their order.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Strong,
+    Weak,
+    AlwaysWeak,
+    Key,
+    PlainKey,
+    Counted,
+    End,
+    Glued,
+    Header,
+    Cookie,
+    Query,
+    Suffix,
+    Tail,
+    Phrase,
+    Label,
+}
 
-/// Last words of names of credentials. A name of this word alone may be an ordinary word.
-const WEAK: &str = "token secret secrets auth oauth pass credential credentials creds cred jwt bearer otp \
-    sas";
+const KINDS: [&[u8]; 15] = [
+    b"strong",
+    b"weak",
+    b"always-weak",
+    b"key",
+    b"plain-key",
+    b"counted",
+    b"end",
+    b"glued",
+    b"header",
+    b"cookie",
+    b"query",
+    b"suffix",
+    b"tail",
+    b"phrase",
+    b"label",
+];
 
-/// Last words that have an ordinary meaning also in longer names.
-const ALWAYS_WEAK: &str = "sig signature";
+const ROWS: &[u8] = include_bytes!("rules/names.tsv");
 
-/// Words before `key` that make it a secret. A primary, public, cache or sort key is no secret.
-const KEYS: &str = "api apis access secret private priv auth account encryption signing master shared \
-    storage subscription service app application client webhook integration admin consumer deploy \
-    functions license instrumentation";
+static NAMES: [Text<24>; count(ROWS)] = texts(ROWS, 1);
 
-/// Words before `token` that make it a number of tokens.
-const COUNTED: &str = "max min num total n prompt completion unexpected";
+static FIRST: [usize; KINDS.len() + 1] = firsts(ROWS, &KINDS);
 
-/// Ends of names of credentials, in whole words.
-const ENDS: &str = "access_key_id secret_key_base auth_code authorization_code code_verifier \
-    client_assertion password_hash password_digest saml_response connection_string";
+fn list(kind: Kind) -> &'static [Text<24>] {
+    &NAMES[FIRST[kind as usize]..FIRST[kind as usize + 1]]
+}
 
-/// Ends of names of credentials without a mark between the words.
-const GLUED: &str = "password passwd passphrase apikey apitoken apisecret appsecret appkey accesstoken \
-    authtoken refreshtoken idtoken sessiontoken bearertoken clientsecret secretkey secretaccesskey \
-    accesskey accesskeyid accountkey privatekey dbpass jsessionid phpsessid";
-
-/// Whole names.
-const WHOLE: &str = "authorization proxy_authorization http_authorization cookie set_cookie http_cookie \
-    key code";
+/// Whether the list has `word`.
+fn is_in(kind: Kind, word: &str) -> bool {
+    list(kind).iter().any(|listed| listed.as_bytes() == word.as_bytes())
+}
 
 /// For each small letter, a bit for each letter that comes before it at the end of a listed name.
-const LAST_TWO: [u32; 26] = {
-    const fn add(mut pairs: [u32; 26], names: &str) -> [u32; 26] {
-        let names = names.as_bytes();
-        let mut at = 1;
-        while at < names.len() {
-            if at + 1 == names.len() || names[at + 1] == b' ' {
-                pairs[(names[at] - b'a') as usize] |= 1 << (names[at - 1] - b'a');
-            }
-            at += 1;
+static LAST_TWO: [u32; 26] = {
+    let mut pairs = [0_u32; 26];
+    let mut at = 0;
+    while at < NAMES.len() {
+        let ends = at < FIRST[Kind::Key as usize]
+            || (at >= FIRST[Kind::End as usize] && at < FIRST[Kind::Suffix as usize])
+            || (at >= FIRST[Kind::Phrase as usize] && at < FIRST[Kind::Label as usize]);
+        if ends {
+            let (before, last) = NAMES[at].last_two();
+            pairs[(last - b'a') as usize] |= 1 << (before - b'a');
         }
-        pairs
+        at += 1;
     }
-    let pairs = add(add(add([0; 26], STRONG), WEAK), ALWAYS_WEAK);
-    add(add(add(add(pairs, ENDS), GLUED), WHOLE), "key keys")
+    // `key` and `keys` behind a word of the kind `key`.
+    pairs[(b'y' - b'a') as usize] |= 1 << (b'e' - b'a');
+    pairs[(b's' - b'a') as usize] |= 1 << (b'y' - b'a');
+    pairs
 };
 
 /// Whether `name` ends in two letters that end a listed name. Most names do not.
-fn may_be_listed(name: &[u8]) -> bool {
+pub(super) fn may_be_listed(name: &[u8]) -> bool {
     let letter = |byte: &u8| byte.to_ascii_lowercase() - b'a';
     let listed = |before, last| LAST_TWO[usize::from(letter(last))] & (1 << letter(before)) != 0;
     if let [.., before, last] = name
@@ -85,50 +115,134 @@ fn may_be_listed(name: &[u8]) -> bool {
     listed(before, last)
 }
 
+/// Whether `name` contains the beginning of a word for a credential.
+fn has_stem(name: &[u8]) -> bool {
+    const STEMS: [&[u8; 3]; 9] = [b"pas", b"pwd", b"sec", b"tok", b"key", b"cre", b"aut", b"wor", b"dpw"];
+    /// The second letters of the stems, of which there are fewer than of first letters.
+    const SECOND: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut at = 0;
+        while at < STEMS.len() {
+            let letter = STEMS[at][1];
+            table[letter as usize] = true;
+            table[letter.to_ascii_uppercase() as usize] = true;
+            at += 1;
+        }
+        table
+    };
+    name.windows(3).any(|three| {
+        SECOND[usize::from(three[1])] && STEMS.iter().any(|stem| stem.eq_ignore_ascii_case(three))
+    })
+}
+
+/// Whether a value may follow `name`: it may be a name, or the end of a label.
+pub(super) fn may_be_name(name: &[u8]) -> bool {
+    let name = &name[name.len().saturating_sub(LONGEST)..];
+    may_be_listed(name) || has_stem(name)
+}
+
 /// The meaning of `name` in any spelling. A word ends at `_`, `-`, `.`, and before a capital letter.
 pub(super) fn classify(name: &[u8]) -> Name {
     let name = &name[name.len().saturating_sub(LONGEST)..];
-    if may_be_listed(name) { look_up(name) } else { Name::Other }
+    if may_be_name(name) { look_up(name) } else { Name::Other }
 }
 
 /// [`classify`] of a name of at most [`LONGEST`] bytes.
 pub(super) fn look_up(name: &[u8]) -> Name {
     let mut buffer = [0; 2 * LONGEST];
-    let mut glued_buffer = [0; LONGEST];
     let words = words(name, &mut buffer);
+    match listed(words) {
+        Name::Other if has_stem(name) => related(words),
+        name => name,
+    }
+}
+
+/// The meaning of a name that is listed, as a whole or by its end.
+fn listed(words: &str) -> Name {
+    let mut glued_buffer = [0; LONGEST];
     let glued = without_marks(words, &mut glued_buffer);
-    match words {
-        "authorization" | "proxy_authorization" | "http_authorization" => return Name::Authorization,
-        "cookie" | "set_cookie" | "http_cookie" => return Name::Cookie,
-        "key" | "code" => return Name::Query,
-        _ => {}
+    let whole =
+        [(Kind::Header, Name::Authorization), (Kind::Cookie, Name::Cookie), (Kind::Query, Name::Query)];
+    if let Some((_, name)) = whole.iter().find(|(kind, _)| is_in(*kind, words)) {
+        return *name;
     }
     let (before, last) = words.rsplit_once('_').unwrap_or(("", words));
     let previous = before.rsplit('_').next().unwrap_or_default();
-    if is_in(STRONG, last) || ENDS.split(' ').any(|end| ends_with_word(words, end)) {
+    if is_in(Kind::Strong, last)
+        || list(Kind::End).iter().any(|end| ends_with_word(words.as_bytes(), end.as_bytes()))
+    {
         return Name::Strong;
     }
-    if is_in(ALWAYS_WEAK, last) {
+    if is_in(Kind::AlwaysWeak, last) {
         return Name::Weak;
     }
-    if is_in(WEAK, last) {
+    if is_in(Kind::Weak, last) {
         return match previous {
             "" => Name::Weak,
-            counted if is_in(COUNTED, counted) && last == "token" => Name::Other,
+            counted if is_in(Kind::Counted, counted) && last == "token" => Name::Other,
             _ => Name::Strong,
         };
     }
-    let is_key = matches!(last, "key" | "keys") && is_in(KEYS, previous);
-    if is_key || GLUED.split(' ').any(|end| glued.ends_with(end)) { Name::Strong } else { Name::Other }
+    let is_key = matches!(last, "key" | "keys") && is_in(Kind::Key, previous);
+    let ends = || list(Kind::Glued).iter().any(|end| glued.as_bytes().ends_with(end.as_bytes()));
+    if is_key || ends() { Name::Strong } else { Name::Other }
 }
 
-/// Whether `word` is one of `words`, which blanks separate.
-fn is_in(words: &str, word: &str) -> bool {
-    words.split(' ').any(|listed| listed == word)
+/// The meaning of a name that is not listed, but ends in a word for a credential or has one before its last words:
+/// `password_prod`, `repotoken`, `hubspot_key`, `token_of_the_day`.
+fn related(words: &str) -> Name {
+    /// The greatest number of words behind the word for a credential.
+    const BEHIND: usize = 3;
+    let (before, last) = words.rsplit_once('_').unwrap_or(("", words));
+    let previous = before.rsplit('_').next().unwrap_or_default();
+    if is_in(Kind::Tail, last) || matches!(last, "keys" | "tokens") {
+        return Name::Other;
+    }
+    let glued = ["key", "token", "secret", "pw", "pat"].iter().find_map(|end| last.strip_suffix(end));
+    if let Some(stem) = glued {
+        let plain = if stem.is_empty() { previous } else { stem };
+        let plain =
+            is_in(Kind::PlainKey, plain) || is_in(Kind::PlainKey, last) || is_in(Kind::Counted, plain);
+        return if plain { Name::Other } else { Name::Suspect };
+    }
+    let (mut rest, mut known) = (words, true);
+    for _ in 0..BEHIND {
+        let Some((before, last)) = rest.rsplit_once('_') else { break };
+        if is_in(Kind::Tail, last) {
+            break;
+        }
+        known &= is_in(Kind::Suffix, last);
+        match listed(before) {
+            Name::Strong | Name::Weak if known => return Name::Strong,
+            Name::Strong | Name::Weak => return Name::Suspect,
+            _ => rest = before,
+        }
+    }
+    Name::Other
 }
 
-fn ends_with_word(words: &str, end: &str) -> bool {
-    words.strip_suffix(end).is_some_and(|before| before.is_empty() || before.ends_with('_'))
+/// Whether the text up to `end` ends in a label of several words: `API Key`, `mot de passe`.
+pub(super) fn is_phrase(text: &[u8], end: usize) -> bool {
+    list(Kind::Phrase).iter().any(|phrase| {
+        let phrase = phrase.as_bytes();
+        let Some(start) = end.checked_sub(phrase.len()) else { return false };
+        text[start..end].eq_ignore_ascii_case(phrase)
+            && !start.checked_sub(1).is_some_and(|at| is_word(text[at]))
+    })
+}
+
+/// Whether `name`, which has letters beyond ASCII, ends in a label.
+pub(super) fn is_label(name: &[u8]) -> bool {
+    let mut buffer = [0; LONGEST];
+    let name = &name[name.len().saturating_sub(LONGEST)..];
+    let small = &mut buffer[..name.len()];
+    small.copy_from_slice(name);
+    small.make_ascii_lowercase();
+    list(Kind::Label).iter().any(|label| small.ends_with(label.as_bytes()))
+}
+
+fn ends_with_word(words: &[u8], end: &[u8]) -> bool {
+    words.strip_suffix(end).is_some_and(|before| before.is_empty() || before.ends_with(b"_"))
 }
 
 /// `name` in small letters, with `_` between its words, without digits at the end.

@@ -1,10 +1,15 @@
 //! The replacement of secrets in free text, before the text is stored.
 
 pub(crate) mod bytes;
+pub(crate) mod commands;
 pub(crate) mod entropy;
 pub(crate) mod key_names;
 pub(crate) mod key_prefixes;
 pub(crate) mod prose;
+pub(crate) mod recurrence;
 pub(crate) mod redact;
+pub(crate) mod rule;
+pub(crate) mod rules;
 pub(crate) mod scanner;
 pub(crate) mod value_span;
+pub(crate) mod values;

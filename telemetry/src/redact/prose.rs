@@ -1,13 +1,13 @@
-//! Secrets behind a name without a mark: `passwd hunter2x`, `passphrase is "…"`, `sshpass -p …`.
+//! Secrets behind a name without a mark: `passwd hunter2x`, `passphrase is "…"`.
 
 use std::ops::Range;
 
 use crate::redact::bytes::{
     REDACTED, is_blank, is_line_end, is_quote, is_space, is_word, run_within, starts,
 };
-use crate::redact::key_names::{Name, classify};
-use crate::redact::value_span;
+use crate::redact::key_names::{Name, classify, may_be_listed};
 use crate::redact::value_span::Form;
+use crate::redact::{value_span, values};
 
 /// The greatest number of blanks between a name and its value.
 const GAP: usize = 16;
@@ -15,9 +15,6 @@ const GAP: usize = 16;
 /// The shortest value that is a secret behind a name of a credential, and behind an ordinary word.
 const SHORTEST: usize = 8;
 const SHORTEST_WEAK: usize = 16;
-
-/// The greatest distance between a program and its `-p…`.
-const COMMAND: usize = 128;
 
 /// The value behind the name from `start` to `end`, if it looks like a secret and not like a word of a sentence.
 pub(super) fn said(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
@@ -33,13 +30,19 @@ pub(super) fn said(text: &[u8], start: usize, end: usize) -> Option<Range<usize>
             return None;
         }
     }
-    let inside = value_span::quoted(text, from).filter(|_| verb.is_some());
+    let in_quotes = text.get(from).is_some_and(|byte| is_quote(*byte) || *byte == b'\\');
+    let inside = if in_quotes && (verb.is_some() || may_be_listed(&text[start..end])) {
+        value_span::quoted(text, from)
+    } else {
+        None
+    };
     // The cheaper check comes first: most words are no names, and most of the words behind them are no values.
     if inside.is_none() && !has_both(text, from) {
         return None;
     }
     let name = classify(&text[start..end]);
-    if !matches!(name, Name::Strong | Name::Weak) {
+    let is_key = verb.is_some() && text[start..end].eq_ignore_ascii_case(b"key");
+    if !matches!(name, Name::Strong | Name::Weak) && !is_key {
         return None;
     }
     let value = match inside {
@@ -47,13 +50,18 @@ pub(super) fn said(text: &[u8], start: usize, end: usize) -> Option<Range<usize>
         None => from..value_span::unquoted_end(text, from, Form::Flag),
     };
     let found = text.get(value.clone())?;
-    if found.is_empty() || found == REDACTED.as_bytes() || value_span::is_placeholder(found) {
+    if found.is_empty() || found == REDACTED.as_bytes() || values::is_placeholder(found) {
         return None;
     }
     let quoted = value.start > from;
     let secret = match (name, quoted) {
-        (Name::Strong, true) => !value_span::is_nothing(found, false) && !value_span::is_plain_word(found),
-        (_, true) => found.len() >= SHORTEST && found.iter().any(u8::is_ascii_digit),
+        (Name::Query, _) => value_span::is_suspicious(found),
+        (Name::Strong, true) if verb.is_none() => {
+            found.len() >= SHORTEST
+                && found.iter().any(|byte| !byte.is_ascii_alphabetic() && !is_blank(*byte))
+        }
+        (Name::Strong, true) => !values::is_nothing(found, false) && !values::is_plain_word(found),
+        (_, true) => verb.is_some() && found.len() >= SHORTEST && found.iter().any(u8::is_ascii_digit),
         (Name::Strong, false) => found.len() >= SHORTEST && is_one_word(found),
         // Digests and ids of tokens are no secrets.
         (_, false) => {
@@ -80,39 +88,6 @@ fn is_one_word(value: &[u8]) -> bool {
     })
 }
 
-/// The password of `sshpass -p …` and `mysql -p…`. The word at `start` begins with the letter of the flag.
-pub(super) fn password_flag(text: &[u8], start: usize) -> Option<Range<usize>> {
-    if text[start] != b'p' || start < 2 || text[start - 1] != b'-' || !is_blank(text[start - 2]) {
-        return None;
-    }
-    let line = &text[start.saturating_sub(COMMAND)..start - 1];
-    crate::redact::bytes::spend(line.len());
-    let line = &line[line.iter().rposition(|byte| is_line_end(*byte)).map_or(0, |at| at + 1)..];
-    let program = line.trim_ascii_end();
-    let from = if program.ends_with(b"sshpass") {
-        run_within(text, start + 1, GAP, is_blank)
-    } else if !text.get(start + 1).is_none_or(|byte| is_space(*byte)) && is_database(line) {
-        start + 1
-    } else {
-        return None;
-    };
-    let value = match value_span::quoted(text, from) {
-        Some(inside) => inside,
-        None => from..value_span::unquoted_end(text, from, Form::Flag),
-    };
-    let found = text.get(value.clone())?;
-    let none = found.is_empty() || found == REDACTED.as_bytes() || value_span::is_placeholder(found);
-    (!none && !found.starts_with(b"-")).then_some(value)
-}
-
-/// Whether the line calls a client of MySQL. Only its flag for the password begins with a small `p`.
-fn is_database(line: &[u8]) -> bool {
-    const CLIENTS: [&[u8]; 6] =
-        [b"mysql", b"mysqldump", b"mysqladmin", b"mysqlimport", b"mariadb", b"mariadb-dump"];
-    let mut words = line.split(|byte| !is_word(*byte));
-    words.any(|word| CLIENTS.contains(&word))
-}
-
 /// In `"password = two words"` the value ends at the closing quote, unless another pair comes before it.
 pub(super) fn more_words(
     text: &[u8],
@@ -134,4 +109,76 @@ pub(super) fn more_words(
     }
     // Another redacted value ends this one.
     if (found.end..to).any(|at| starts(text, at, REDACTED)) { found } else { found.start..to.max(found.end) }
+}
+
+/// The value in `config set password …` and, in a `.netrc`, `login … password …`, whose name is the word from `start` to `end`.
+pub(super) fn told(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
+    const LONGEST: usize = 128;
+    if !text.get(end).is_some_and(|byte| is_blank(*byte)) || !may_be_listed(&text[start..end]) {
+        return None;
+    }
+    let before = &text[start.saturating_sub(LONGEST)..start];
+    crate::redact::bytes::spend(before.len());
+    // The name may be the end of a longer one, such as `//registry/:_authToken`.
+    let before = &before[..before.iter().rposition(|byte| is_space(*byte))?];
+    let mut words = before.rsplit(|byte| is_space(*byte)).filter(|word| !word.is_empty());
+    let (last, first) = (words.next()?, words.next()?);
+    if !tells(first, last) || classify(&text[start..end]) != Name::Strong {
+        return None;
+    }
+    let from = run_within(text, end, GAP, is_blank);
+    let value = match value_span::quoted(text, from) {
+        Some(inside) => inside,
+        None => from..value_span::unquoted_end(text, from, Form::Flag),
+    };
+    let found = text.get(value.clone())?;
+    let none = found.is_empty()
+        || found == REDACTED.as_bytes()
+        || found.starts_with(b"-")
+        || values::is_placeholder(found)
+        || values::is_plain_word(found)
+        || value_span::refers(text, from, Form::Flag);
+    (!none).then_some(value)
+}
+
+/// Whether the value of a name is behind it when these two words are before it.
+pub(super) fn tells(first: &[u8], last: &[u8]) -> bool {
+    const VERBS: [&[u8]; 4] = [b"set", b"put", b"add", b"create"];
+    const OBJECTS: [&[u8]; 14] = [
+        b"config",
+        b"configure",
+        b"secret",
+        b"secrets",
+        b"credential",
+        b"credentials",
+        b"env",
+        b"setting",
+        b"settings",
+        b"variable",
+        b"variables",
+        b"parameter",
+        b"option",
+        b"kv",
+    ];
+    (VERBS.contains(&last) && OBJECTS.contains(&first))
+        || (first == b"login" && !last.starts_with(b"-") && !values::is_plain_word(last))
+}
+
+/// The password of a line of a `.pgpass` file: `host:5432:database:user:password`. The line begins at `start`.
+pub(super) fn pgpass(text: &[u8], start: usize) -> Option<Range<usize>> {
+    let end = run_within(text, start, 256, |byte| !is_space(byte));
+    let line = &text[start..end];
+    let mut fields = line.splitn(5, |byte| *byte == b':');
+    let (host, port, database, user) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+    let password = fields.next()?;
+    let any = |field: &[u8]| field == b"*";
+    let named = |field: &[u8]| any(field) || field.first().is_some_and(u8::is_ascii_alphabetic);
+    let numbered = any(port) || ((2..=5).contains(&port.len()) && port.iter().all(u8::is_ascii_digit));
+    let hosted = any(host)
+        || (!host.contains(&b'/') && host.iter().any(|byte| byte.is_ascii_alphabetic() || *byte == b'.'));
+    let secret = password.len() >= 4
+        && password != REDACTED.as_bytes()
+        && !password.contains(&b':')
+        && !password.iter().all(u8::is_ascii_digit);
+    (hosted && numbered && named(database) && named(user) && secret).then_some(end - password.len()..end)
 }

@@ -1,37 +1,36 @@
 //! The replacement of secrets in free text by [`REDACTED`], before the text is stored.
 //!
 //! # What is replaced
-//! - the user part of a URL, `https://[redacted]@host/`, with or without a password, also percent-encoded;
-//! - the value behind the name of a credential: `password=…`, `"client_secret": "…"`, `--token …`, `?sig=…`,
-//!   `access_token%3D…`, `<password>…</password>`, `{"name": "DB_PASSWORD", "value": "…"}`, in any spelling of the name
-//!   (`api-key`, `ApiKey`, `API_KEY`, `MY_API_KEY`);
-//! - the credentials of the headers `Authorization`, `Proxy-Authorization`, `Cookie`, `Set-Cookie` and `X-Api-Key`,
-//!   without the name of the scheme;
-//! - keys in the form of a known provider: `ghp_…`, `sk-…`, `AKIA…`, JSON web tokens, blocks of private keys, and about a
-//!   hundred more (`key_prefixes.rs` has the table);
-//! - a text that looks like a secret behind such a name without a mark: `passwd hunter2x`, `passphrase is "…"`,
-//!   `sshpass -p …`, `mysql -p…`;
-//! - lines of base64 with the length of lines in key files, and the lines that follow;
-//! - long opaque tokens: 24 or more characters that mix capitals, small letters and digits like random text, and 30 or more
-//!   of one case and digits.
+//! The tables in `rules/` have the rules, each with a text from which it takes a secret and a text that it leaves:
+//! - `keys.tsv`: keys that are known by the beginning that their provider gives them;
+//! - `names.tsv`: names of credentials, in any spelling (`api-key`, `ApiKey`, `MY_API_KEY`), and labels in other languages;
+//! - `marks.tsv`: what may stand between a name and its value (`=`, `:`, `?=`, `%3D`, ...);
+//! - `values.tsv`: what a program writes around a value (`Some(`), values that mean nothing, and references;
+//! - `commands.tsv`: flags of one letter that take a password; `hooks.tsv`: URLs whose path is the secret.
+//!
+//! The engine has what a table can't say: where a value ends (`value_span.rs`), the user part of a URL and of other names
+//! of databases, headers (`scanner.rs`), secrets in sentences (`prose.rs`), lines of key files and tokens that look random
+//! (`entropy.rs`). What was found once is replaced wherever it recurs in the same text (`recurrence.rs`).
 //!
 //! # What stays
 //! Digests and ids: **hexadecimal digits stay, whatever their number**. Error messages are full of commits, checksums
 //! and UUIDs, and a secret of hexadecimal digits looks the same. Such a secret is replaced only behind a name, a header
-//! or a prefix. Checksums of the form `sha512-…` and `SHA256:…` stay, and so do identifiers, paths, versions,
-//! placeholders (`${TOKEN}`, `<TOKEN>`, `***`) and values without information (`null`, `true`; behind a colon also
-//! words such as `required`).
+//! or a prefix. Checksums of the form `sha512-…` and `SHA256:…`, public keys of ssh and certificates stay, and so do
+//! identifiers, paths, versions, references (`${TOKEN}`, `$(cat file)`, `var.password`), placeholders (`<TOKEN>`, `***`) and
+//! values without information (`null`, `true`; behind a colon also words such as `required`).
 //!
 //! # Properties
 //! The function has no state and no configuration. It is idempotent: text is scanned until a scan finds nothing, and
-//! text that still changes after a few scans is replaced as a whole. Its time is linear in the length. It is written by
-//! hand because a regular expression engine would be larger than the rest of this crate. A secret in an unknown form
-//! passes: redaction reduces the risk, and does not remove it.
+//! text that still changes after a few scans is replaced as a whole. Its time is linear in the length: each look ahead or back
+//! has a limit or is made once. It is written by hand because a regular expression engine would be larger than the rest of this
+//! crate. A secret in an unknown form passes: redaction reduces the risk, and does not remove it.
 
-use std::{borrow::Cow, ops::Range};
+use std::borrow::Cow;
 
 use crate::redact::bytes::REDACTED;
-use crate::redact::{key_names, scanner};
+use crate::redact::key_names::Name;
+use crate::redact::rule::{Found, Rule};
+use crate::redact::{commands, key_names, prose, recurrence, scanner, value_span, values};
 
 /// The number of scans after which text that still changes is replaced as a whole.
 const SCANS: usize = 6;
@@ -50,20 +49,77 @@ pub fn redact(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let mut found = Vec::new();
-    scanner::scan(text, &mut found);
+    scan(text, &mut found);
     if found.is_empty() {
         return Cow::Borrowed(text);
     }
     let mut out = replace(text, &found);
     for _ in 1..SCANS {
         found.clear();
-        scanner::scan(&out, &mut found);
+        scan(&out, &mut found);
         if found.is_empty() {
             return Cow::Owned(out);
         }
         out = replace(&out, &found);
     }
     Cow::Borrowed(REDACTED)
+}
+
+/// One scan: what the rules find, and where it recurs.
+fn scan(text: &str, found: &mut Vec<Found>) {
+    scanner::scan(text, found);
+    if !found.is_empty() {
+        recurrence::add(text, found);
+    }
+}
+
+/// What [`redact`] replaces in `text`, in order and without overlap.
+#[must_use]
+pub fn find_secrets(text: &str) -> Vec<Found> {
+    let mut all: Vec<Found> = Vec::new();
+    let mut now = Cow::Borrowed(text);
+    for _ in 0..SCANS {
+        let mut found = Vec::new();
+        scan(&now, &mut found);
+        if found.is_empty() {
+            return all;
+        }
+        let replaced = replace(&now, &found);
+        merge(&mut all, found);
+        now = Cow::Owned(replaced);
+    }
+    vec![Found { range: 0..text.len(), rule: Rule::Unstable }]
+}
+
+/// Adds what was found in the text in which `all` is replaced.
+fn merge(all: &mut Vec<Found>, found: Vec<Found>) {
+    // A position in the replaced text, in the original one. Inside of a marker it is the beginning or the end.
+    let original = |at: usize, end: bool| {
+        let mut shift = 0_isize;
+        for it in all.iter() {
+            let start = it.range.start.saturating_add_signed(-shift);
+            if at <= start {
+                break;
+            }
+            if at < start + REDACTED.len() {
+                return if end { it.range.end } else { it.range.start };
+            }
+            shift += it.range.len().cast_signed() - REDACTED.len().cast_signed();
+        }
+        at.saturating_add_signed(shift)
+    };
+    let found: Vec<_> = found
+        .into_iter()
+        .map(|it| Found {
+            range: original(it.range.start, false)..original(it.range.end, true),
+            rule: it.rule,
+        })
+        .collect();
+    all.retain(|old| {
+        !found.iter().any(|new| new.range.start <= old.range.start && old.range.end <= new.range.end)
+    });
+    all.extend(found);
+    all.sort_by_key(|it| it.range.start);
 }
 
 /// Whether `text` is a word of letters, digits, `_` and `-` that [`redact`] leaves as it is.
@@ -73,14 +129,14 @@ pub(crate) fn is_harmless_word(text: &str) -> bool {
 
 /// Whether a value with this name is a credential, such as `client_secret`, `X-Api-Key` or `DB_PASSWORD`.
 pub(crate) fn is_credential(name: &str) -> bool {
-    key_names::classify(name.as_bytes()) != key_names::Name::Other
+    !matches!(key_names::classify(name.as_bytes()), Name::Other | Name::Suspect)
 }
 
 /// Replaces the ranges of `found`, which are in order, without overlap, and end between characters.
-fn replace(text: &str, found: &[Range<usize>]) -> String {
+fn replace(text: &str, found: &[Found]) -> String {
     let mut out = String::with_capacity(text.len());
     let mut done = 0;
-    for range in found {
+    for Found { range, .. } in found {
         out.push_str(&text[done..range.start]);
         out.push_str(REDACTED);
         done = range.end;
@@ -139,37 +195,88 @@ pub(crate) fn redact_pair<'a>(name: &'a str, value: &'a str) -> (Cow<'a, str>, C
 
 /// The redacted value of metadata with this name.
 pub(crate) fn redact_value<'a>(name: &str, value: &'a str) -> Cow<'a, str> {
-    if !value.is_empty() && is_credential(name) && !is_ordinary(name, value) {
+    if !value.is_empty() && is_secret(name, value) {
         return Cow::Borrowed(REDACTED);
     }
     redact(value)
 }
 
-/// Whether the value is no secret: `key` and `code` are ordinary names, and a switch is an ordinary value.
-fn is_ordinary(name: &str, value: &str) -> bool {
-    matches!(name, "key" | "code") || matches!(value, "true" | "false")
+/// Whether the value of metadata with this name is a secret. `key` and `code` are ordinary names, and a switch is an ordinary
+/// value.
+fn is_secret(name: &str, value: &str) -> bool {
+    let long = || value_span::is_suspicious(value.as_bytes());
+    match key_names::classify(name.as_bytes()) {
+        Name::Other => {
+            key_names::is_phrase(name.as_bytes(), name.len()) || key_names::is_label(name.as_bytes())
+        }
+        Name::Suspect | Name::Query => long(),
+        _ => !matches!(value, "true" | "false") && !values::is_placeholder(value.as_bytes()),
+    }
 }
 
 fn arguments<'a>(args: &[&'a str]) -> Vec<Cow<'a, str>> {
-    let mut previous = "";
-    let mut redacted = Vec::with_capacity(args.len());
-    for arg in args {
-        redacted.push(if announces(previous, arg) { Cow::Borrowed(REDACTED) } else { redact(arg) });
-        previous = arg;
-    }
-    redacted
+    (0..args.len()).map(|at| argument(&args[..at], args[at])).collect()
 }
 
-/// Whether the value of `flag`, the next argument, is a secret.
-fn announces(flag: &str, value: &str) -> bool {
-    if value.is_empty() || !flag.starts_with('-') {
+/// The redacted argument behind others.
+fn argument<'a>(before: &[&str], arg: &'a str) -> Cow<'a, str> {
+    let previous = before.last().copied().unwrap_or_default();
+    if announces(before, previous, arg) {
+        return Cow::Borrowed(REDACTED);
+    }
+    // `-pVALUE`
+    let letter = arg.strip_prefix('-').and_then(|rest| rest.chars().next()).filter(char::is_ascii_alphabetic);
+    if arg.len() > 2
+        && let Some(letter) = letter
+        && let Some(form) = command_flag(before, letter as u8)
+    {
+        let value = &arg[2..];
+        let user = form != commands::Value::User || commands::is_user(value.as_bytes());
+        if user && !is_reference(value) {
+            return Cow::Owned(format!("-{letter}{REDACTED}"));
+        }
+    }
+    redact(arg)
+}
+
+/// The form of the value of the flag with this letter of the command that the arguments name.
+fn command_flag(before: &[&str], letter: u8) -> Option<commands::Value> {
+    /// The greatest number of arguments between a command and its flag.
+    const DISTANCE: usize = 16;
+    let words = before.iter().rev().take(DISTANCE).map(|arg| arg.rsplit('/').next().unwrap_or_default());
+    commands::value_of(letter, words.map(str::as_bytes))
+}
+
+fn is_reference(value: &str) -> bool {
+    values::is_all_placeholders(value.as_bytes())
+}
+
+/// Whether `value` is a secret because of the argument before it.
+fn announces(before: &[&str], previous: &str, value: &str) -> bool {
+    if value.is_empty() || is_reference(value) {
         return false;
     }
-    let name = flag.trim_start_matches('-');
-    let is_user = matches!(flag, "-u" | "--user" | "--proxy-user") && value.contains(':');
-    // A password may begin with one dash, but with two dashes it is probably another flag.
-    let is_flag = value.starts_with("--");
-    !is_flag && (is_user || (!matches!(name, "key" | "code") && is_credential(name)))
+    if let Some(name) = previous.strip_prefix('-').filter(|name| !name.is_empty()) {
+        let is_user = matches!(previous, "-u" | "--user" | "--proxy-user") && value.contains(':');
+        if let Some(form) = command_flag(before, name.as_bytes()[0]).filter(|_| name.len() == 1) {
+            let user = form != commands::Value::User || commands::is_user(value.as_bytes());
+            return form != commands::Value::Attached && user && !value.starts_with('-');
+        }
+        // A password may begin with one dash, but with two dashes it is probably another flag.
+        let name = name.trim_start_matches('-');
+        let plain = values::is_plain_word(value.as_bytes()) || values::is_nothing(value.as_bytes(), false);
+        return !value.starts_with("--")
+            && (is_user || (!matches!(name, "key" | "code") && is_credential(name) && !plain));
+    }
+    // `config set password VALUE`
+    match before {
+        [.., first, last, name] => {
+            prose::tells(first.as_bytes(), last.as_bytes())
+                && key_names::classify(name.as_bytes()) == Name::Strong
+                && !value.starts_with('-')
+        }
+        _ => false,
+    }
 }
 
 #[cfg(test)]

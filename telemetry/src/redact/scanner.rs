@@ -5,22 +5,24 @@ use std::ops::Range;
 use crate::redact::bytes::{
     REDACTED, is_blank, is_encoded, is_line_end, is_quote, is_space, is_word, run, run_within, spend, starts,
 };
-use crate::redact::key_names::{Name, classify};
-use crate::redact::value_span::Form;
-use crate::redact::{entropy, key_prefixes, prose, value_span};
+use crate::redact::key_names::{Name, classify, is_label, is_phrase, may_be_name};
+use crate::redact::rule::{Found, Rule};
+use crate::redact::value_span::{Form, Mark};
+use crate::redact::{commands, entropy, key_prefixes, prose, value_span, values};
 
 /// Appends the secrets of `text`, in order and without overlap.
-pub(super) fn scan(text: &str, found: &mut Vec<Range<usize>>) {
+pub(super) fn scan(text: &str, found: &mut Vec<Found>) {
     let bytes = text.as_bytes();
-    let mut scan = Scan { text: bytes, opaque: Vec::new(), opaque_to: 0, blanks_at: 0 };
+    let mut scan = Scan { text: bytes, taken: 0, opaque: Vec::new(), opaque_to: 0, blanks_at: 0 };
     let mut at = 0;
     while at < bytes.len() {
         spend(1);
         let step = scan.step(at);
-        if let Some(range) = step.found {
-            debug_assert!(range.start < range.end && range.end <= step.next);
-            debug_assert!(found.last().is_none_or(|last| last.end <= range.start));
-            found.push(range);
+        if let Some(it) = step.found {
+            debug_assert!(it.range.start < it.range.end && it.range.end <= step.next);
+            debug_assert!(scan.taken <= it.range.start);
+            scan.taken = it.range.end;
+            found.push(it);
         }
         debug_assert!(step.next > at);
         at = step.next;
@@ -38,7 +40,7 @@ pub(super) fn is_harmless_word(text: &[u8]) -> bool {
 }
 
 struct Step {
-    found: Option<Range<usize>>,
+    found: Option<Found>,
     next: usize,
 }
 
@@ -47,13 +49,15 @@ impl Step {
         Self { found: None, next }
     }
 
-    fn over(found: Range<usize>) -> Self {
-        Self { next: found.end, found: Some(found) }
+    fn over(range: Range<usize>, rule: Rule) -> Self {
+        Self { next: range.end, found: Some(Found { range, rule }) }
     }
 }
 
 struct Scan<'a> {
     text: &'a [u8],
+    /// The end of the last secret.
+    taken: usize,
     /// The opaque tokens of the run up to `opaque_to`, in reverse order.
     opaque: Vec<Range<usize>>,
     opaque_to: usize,
@@ -66,21 +70,30 @@ impl Scan<'_> {
         let text = self.text;
         match text[at] {
             b'[' if starts(text, at, REDACTED) => Step::to(at + REDACTED.len()),
-            b':' if starts(text, at, "://") => self.user_part(at + 3, b"@", b"/?#"),
+            b':' if starts(text, at, "://") => self.user_part(at + 3),
+            // A slash in JSON.
+            b':' if starts(text, at, ":\\/\\/") => self.user_part(at + 5),
             b'%' => match value_span::encoded_scheme_end(text, at) {
-                Some(start) => self.user_part(start, b"%40", b"%2"),
+                Some(start) => self.encoded_user_part(start),
                 None if is_encoded(text, at) => Step::to(at + 3),
                 None => Step::to(at + 1),
             },
+            b'@' => self.user_of_database(at).map_or(Step::to(at + 1), |found| Step {
+                found: Some(Found { range: found, rule: Rule::Url }),
+                next: at + 1,
+            }),
             // A code for the colour of a terminal ends in a letter.
             0x1b if text.get(at + 1) == Some(&b'[') => Step::to(
                 (run_within(text, at + 2, 32, |byte| matches!(byte, b'0'..=b'?')) + 1).min(text.len()),
             ),
-            b'-' if starts(text, at, "-----BEGIN ") => {
-                private_key(text, at).map_or(Step::to(at + 5), Step::over)
+            b'-' if starts(text, at, "-----BEGIN ") => block(text, at),
+            b'*' if at == 0 || is_line_end(text[at - 1]) => {
+                prose::pgpass(text, at).map_or(Step::to(at + 1), |found| Step::over(found, Rule::Said))
             }
-            b'-' => Step::to(at + 1),
-            byte if is_word(byte) => self.word(at),
+            byte if is_word(byte) && byte != b'-' => self.word(at),
+            byte if byte >= 0x80 => {
+                labelled(text, at + 1).map_or(Step::to(at + 1), |found| Step::over(found, Rule::Name))
+            }
             _ => Step::to(at + 1),
         }
     }
@@ -92,8 +105,11 @@ impl Scan<'_> {
         let start = at + escaped(text, at).min(end - at);
         // An escaped letter may be the beginning of the word: `\token`, `\next`.
         let beginnings = [Some(at), (at < start && start < end).then_some(start)];
-        if let Some(found) = beginnings.iter().flatten().find_map(|from| key(text, *from, end)) {
-            return Step::over(found);
+        if let Some((found, rule)) = beginnings.iter().flatten().find_map(|from| key(text, *from, end)) {
+            return Step::over(found, rule);
+        }
+        if let Some(to) = public_key(text, at, end) {
+            return Step::to(to);
         }
         if at >= self.opaque_to {
             self.opaque.clear();
@@ -109,58 +125,184 @@ impl Scan<'_> {
             if token.start < token.end {
                 // Base64 ends in at most two `=`.
                 let padded = run_within(text, token.end, 2, |byte| byte == b'=');
-                return Step::over(token.start..padded);
+                return Step::over(token.start..padded, Rule::Opaque);
             }
         }
         if let Some(found) = scheme(text, at, end) {
-            return Step { next: found.end, found: Some(found) };
+            return Step::over(found, Rule::Scheme);
         }
         if let Some(step) = beginnings.iter().flatten().find_map(|from| announced(text, *from, end)) {
             return step;
         }
-        if let Some(found) = prose::said(text, at, end).or_else(|| prose::password_flag(text, at)) {
-            return Step::over(found);
+        if at > 0
+            && text[at - 1] >= 0x80
+            && let Some(found) = labelled(text, end)
+        {
+            return Step::over(found, Rule::Name);
         }
-        user_flag(text, at, end).map_or(Step::to(end), Step::over)
+        if let Some(found) = self.compared(at, end) {
+            return Step { found: Some(Found { range: found, rule: Rule::Name }), next: end };
+        }
+        let found = prose::said(text, at, end).or_else(|| prose::told(text, at, end));
+        if let Some(found) = found {
+            return Step::over(found, Rule::Said);
+        }
+        let before = at.checked_sub(1).map(|at| text[at]);
+        match before {
+            Some(b'-') => {
+                let found = commands::find(text, at).or_else(|| user_flag(text, at, end));
+                found.map_or(Step::to(end), |found| Step::over(found, Rule::Flag))
+            }
+            None | Some(b'\n' | b'\r') => {
+                prose::pgpass(text, at).map_or(Step::to(end), |found| Step::over(found, Rule::Said))
+            }
+            _ => Step::to(end),
+        }
     }
 
-    /// Examines the user part of a URL whose user or host begins at `start`. The sign `at` ends the user part, and
-    /// `stops` begin the path.
-    fn user_part(&mut self, start: usize, at: &[u8], stops: &[u8]) -> Step {
+    /// Examines the user part of a URL whose user or host begins at `start`.
+    fn user_part(&mut self, start: usize) -> Step {
         let text = self.text;
         let limit = |byte: u8| is_space(byte) || matches!(byte, b'"' | b'<' | b'>' | b'`' | b'\\');
-        if at == b"%40" {
-            let end = run_within(text, start, 512, |byte| !limit(byte) && byte != b'&');
-            let found =
-                text[start..end].windows(3).position(|it| it == at || it.eq_ignore_ascii_case(b"%2f"));
-            let found = found.filter(|found| text[start + found..].starts_with(at) && *found > 0);
-            spend(end - start);
-            return match found.map(|found| start..start + found) {
-                Some(user) if &text[user.clone()] != REDACTED.as_bytes() => Step::over(user),
-                _ => Step::to(start),
+        let stop = |byte: u8| matches!(byte, b'/' | b'?' | b'#');
+        let authority = run(text, start, |byte| !limit(byte) && !stop(byte));
+        let mut sign = text[start..authority].iter().rposition(|byte| *byte == b'@').map(|at| start + at);
+        if sign.is_none() && has_password(&text[start..authority]) && start >= self.blanks_at {
+            // A password that contains a slash or a quote without an encoding.
+            let around = quote_around(text, start);
+            let end = run(text, start, |byte| !is_space(byte) && Some(byte) != around);
+            let hosts = |at: &usize| {
+                text[*at] == b'@'
+                    && text.get(at + 1).is_some_and(|it| it.is_ascii_alphanumeric() || *it == b'[')
             };
-        }
-        let mut path = run(text, start, |byte| !limit(byte) && !stops.contains(&byte));
-        let mut sign = text[start..path].iter().rposition(|byte| *byte == b'@').map(|found| start + found);
-        if sign.is_none() && has_password(&text[start..path]) && start >= self.blanks_at {
-            // A password that contains a slash without an encoding.
-            let end = run(text, start, |byte| !limit(byte));
-            match text[path..end].iter().position(|byte| *byte == b'@') {
+            let found = (authority..end)
+                .find(hosts)
+                .filter(|at| !text[authority..*at].windows(3).any(|it| it == b"://"));
+            match found {
                 Some(found) => {
-                    path = run(text, path + found, |byte| !limit(byte) && !stops.contains(&byte));
-                    sign =
-                        text[start..path].iter().rposition(|byte| *byte == b'@').map(|found| start + found);
+                    let to = run(text, found, |byte| !limit(byte) && !stop(byte));
+                    sign = text[found..to].iter().rposition(|byte| *byte == b'@').map(|at| found + at);
                 }
                 None => self.blanks_at = end,
             }
         }
+        let user = sign.map(|sign| &text[start..sign]).unwrap_or_default();
+        let reference = values::is_all_placeholders(user);
         match sign {
-            Some(sign) if sign > start && &text[start..sign] != REDACTED.as_bytes() => {
-                Step::over(start..sign)
+            Some(sign) if !user.is_empty() && user != REDACTED.as_bytes() && !reference => {
+                Step::over(start..sign, Rule::Url)
             }
             _ => Step::to(start),
         }
     }
+
+    /// The same in a URL that is percent-encoded as a whole.
+    fn encoded_user_part(&mut self, start: usize) -> Step {
+        let text = self.text;
+        let limit = |byte: u8| is_space(byte) || matches!(byte, b'"' | b'<' | b'>' | b'`' | b'\\' | b'&');
+        let end = run_within(text, start, 512, |byte| !limit(byte));
+        let found = text[start..end]
+            .windows(3)
+            .position(|it| it == b"%40" || it.eq_ignore_ascii_case(b"%2f"))
+            .filter(|found| text[start + found..].starts_with(b"%40") && *found > 0);
+        spend(end - start);
+        match found.map(|found| start..start + found) {
+            Some(user) if &text[user.clone()] != REDACTED.as_bytes() => Step::over(user, Rule::Url),
+            _ => Step::to(start),
+        }
+    }
+
+    /// The user and the password before the `@` at `at` of a name of a database without `://`: `user:password@tcp(host)`,
+    /// `jdbc:oracle:thin:user/password@host`.
+    fn user_of_database(&self, at: usize) -> Option<Range<usize>> {
+        const LONGEST: usize = 128;
+        const HOSTS: [&str; 5] = ["tcp(", "tcp6(", "udp(", "unix(", "("];
+        let text = self.text;
+        let from = self.taken.max(at.saturating_sub(LONGEST));
+        let before = &text[from..at];
+        spend(before.len());
+        let ends = |byte: &u8| is_space(*byte) || is_quote(*byte) || *byte == b'=';
+        let mut start = from + before.iter().rposition(ends).map_or(0, |found| found + 1);
+        let go = HOSTS.iter().any(|host| starts(text, at + 1, host)) && text[start..at].contains(&b':');
+        let thin = memchr::memmem::find(&text[start..at], b":thin:").map(|found| start + found + 6);
+        if let Some(thin) = thin {
+            start = thin;
+        }
+        let oracle =
+            (thin.is_some() || text[..start].ends_with(b"sqlplus ")) && text[start..at].contains(&b'/');
+        ((go || oracle) && start < at && &text[start..at] != REDACTED.as_bytes()).then_some(start..at)
+    }
+
+    /// The value in `"value" == name`, whose name is the word from `start` to `end`.
+    fn compared(&self, start: usize, end: usize) -> Option<Range<usize>> {
+        const LONGEST: usize = 128;
+        let text = self.text;
+        if start < 6 || text[start - 1] != b' ' || text[start - 2] != b'=' {
+            return None;
+        }
+        let from = self.taken.max(start.saturating_sub(LONGEST));
+        let before = text[from..start].trim_ascii_end();
+        let signs = before.iter().rev().take(3).take_while(|byte| matches!(byte, b'=' | b'!')).count();
+        let (quote, inside) = before[..before.len() - signs].trim_ascii_end().split_last()?;
+        spend(before.len());
+        if signs < 2 || !is_quote(*quote) || !matches!(classify(&text[start..end]), Name::Strong | Name::Weak)
+        {
+            return None;
+        }
+        let open = from + inside.iter().rposition(|byte| byte == quote || is_line_end(*byte))?;
+        let value = open + 1..from + inside.len();
+        let found = &text[value.clone()];
+        (text[open] == *quote
+            && found.len() >= 4
+            && found != REDACTED.as_bytes()
+            && !values::is_placeholder(found))
+        .then_some(value)
+    }
+}
+
+/// The quote before the scheme of the URL whose user begins at `start`.
+fn quote_around(text: &[u8], start: usize) -> Option<u8> {
+    let scheme = text[..start].iter().rev().take(40);
+    let before = scheme
+        .skip_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'.' | b'-' | b':' | b'/'));
+    before.copied().next().filter(|byte| is_quote(*byte))
+}
+
+/// The value behind a label with letters beyond ASCII that ends at `end`.
+fn labelled(text: &[u8], end: usize) -> Option<Range<usize>> {
+    const LONGEST: usize = 40;
+    if text.get(end).is_none_or(|byte| is_word(*byte)) {
+        return None;
+    }
+    let mark = value_span::assigned_behind(text, end)?;
+    spend(LONGEST);
+    if !is_label(&text[end.saturating_sub(LONGEST)..end]) {
+        return None;
+    }
+    value_span::find(text, mark, Name::Strong, false)
+}
+
+/// The end of the public key of ssh whose type is the word from `start` to `end`.
+fn public_key(text: &[u8], start: usize, end: usize) -> Option<usize> {
+    if text.get(end) != Some(&b' ') || text.get(end + 1) != Some(&b'A') {
+        return None;
+    }
+    let word = &text[start..end];
+    let ssh = word.starts_with(b"ssh-") || word.starts_with(b"ecdsa-sha2-") || word.starts_with(b"sk-ssh-");
+    (ssh && starts(text, end, " AAAA")).then(|| run(text, end + 1, is_token68))
+}
+
+/// The block that begins at `at`: one of a private key is a secret, one of a certificate or a public key stays.
+fn block(text: &[u8], at: usize) -> Step {
+    if let Some(found) = private_key(text, at) {
+        return Step::over(found, Rule::PrivateKey);
+    }
+    let label = run_within(text, at + 11, 64, |byte| byte != b'-' && !is_line_end(byte));
+    let body = run_within(text, label, 5, |byte| byte == b'-');
+    let end = run(text, body, |byte| {
+        is_space(byte) || matches!(byte, b'+' | b'/' | b'=') || byte.is_ascii_alphanumeric()
+    });
+    Step::to(if starts(text, end, "-----END ") { end } else { at + 5 })
 }
 
 /// Whether the authority of a URL is `user:password`, and not `host:port`.
@@ -183,24 +325,24 @@ fn escaped(text: &[u8], at: usize) -> usize {
 }
 
 /// A key of a known provider that the word contains or begins.
-fn key(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
+fn key(text: &[u8], start: usize, end: usize) -> Option<(Range<usize>, Rule)> {
     if !key_prefixes::is_long_enough(text, start) {
         return None;
     }
     if let Some((from, to)) = key_prefixes::hook(text, start) {
-        return (&text[from..to] != REDACTED.as_bytes()).then_some(from..to);
+        return (&text[from..to] != REDACTED.as_bytes()).then_some((from..to, Rule::Hook));
     }
     if let Some((from, to)) = key_prefixes::shaped(text, start, end) {
-        return Some(from..to);
+        return Some((from..to, Rule::Shape));
     }
     prefixed(text, start, end)
 }
 
 /// A key with a known prefix, at the beginning of a part of the word.
-fn prefixed(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
+fn prefixed(text: &[u8], start: usize, end: usize) -> Option<(Range<usize>, Rule)> {
     let begins = |at: usize| at == start || matches!(text[at - 1], b'_' | b'-');
     let mut parts = (start..end).filter(|at| begins(*at));
-    parts.find_map(|at| key_prefixes::prefixed(text, at).map(|to| at..to))
+    parts.find_map(|at| key_prefixes::prefixed(text, at).map(|(to, prefix)| (at..to, Rule::Key(prefix))))
 }
 
 /// The block of a private key up to its last line, or up to the end of the text when that line is missing.
@@ -274,25 +416,59 @@ fn decodes_to_pair(token: &[u8]) -> bool {
 
 /// Examines the value behind the name from `start` to `end`.
 fn announced(text: &[u8], start: usize, end: usize) -> Option<Step> {
-    let (form, from) = value_span::mark(text, start, end)?;
-    let name = classify(&text[start..end]);
+    // Most words are no names.
+    if !may_be_name(&text[start..end]) {
+        return None;
+    }
+    let mark = value_span::mark(text, start, end)?;
+    let mut name = classify(&text[start..end]);
+    let mut is_key = false;
+    let joins = |at: usize| is_blank(text[at]) || matches!(text[at], b'-' | b'\'');
+    if matches!(name, Name::Other | Name::Query)
+        && start.checked_sub(1).is_some_and(joins)
+        && is_phrase(text, end)
+    {
+        // "cannot read the private key: no such file"
+        is_key = text[end - 1] | 0x20 == b'y';
+        name = if is_key { Name::Weak } else { Name::Strong };
+    }
+    let Mark { form, value, quoted } = mark;
+    // `arn:aws:secretsmanager:eu:1:secret:db`
+    let chained = form == Form::Colon && start > 1 && text[start - 1] == b':' && is_word(text[start - 2]);
+    if name == Name::Weak && chained {
+        return None;
+    }
     if name == Name::Other || (form == Form::Flag && name == Name::Query) {
         return None;
     }
-    let from = from.min(text.len());
-    let found = match name {
-        Name::Authorization => authorization(text, start, from, form),
+    let from = value.min(text.len());
+    let mark = Mark { value: from, ..mark };
+    let in_quotes = text.get(from).is_some_and(|byte| is_quote(*byte));
+    let (rule, found) = match name {
+        Name::Authorization | Name::Cookie if quoted && !in_quotes => return None,
+        Name::Authorization => (Rule::Header, authorization(text, start, from, form)),
         Name::Cookie => {
-            let to = if starts(text, from, REDACTED) { from } else { header_end(text, start, from) };
-            (to > from).then_some(from..to)
+            let value = from + usize::from(in_quotes);
+            let to = if starts(text, value, REDACTED) { value } else { header_end(text, start, from) };
+            let from = value;
+            (Rule::Header, (to > from).then_some(from..to))
         }
-        Name::Query if !start.checked_sub(1).is_some_and(|at| matches!(text[at], b'?' | b'&')) => None,
+        Name::Query => {
+            let in_query = start.checked_sub(1).is_some_and(|at| matches!(text[at], b'?' | b'&'));
+            let name = if in_query { name } else { Name::Suspect };
+            let is_key = in_query || text[start..end].eq_ignore_ascii_case(b"key");
+            (Rule::Name, is_key.then(|| value_span::find(text, mark, name, false)).flatten())
+        }
         _ => {
-            let found = value_span::find(text, from, form, name, in_prose(text, start));
-            found.map(|found| prose::more_words(text, start, end, form, found))
+            let found = value_span::find(text, mark, name, is_key || in_prose(text, start));
+            (Rule::Name, found.map(|found| prose::more_words(text, start, end, form, found)))
         }
     };
-    Some(found.map_or(Step::to(from.max(end)), Step::over))
+    match found {
+        Some(found) => Some(Step::over(found, rule)),
+        None if name == Name::Suspect => None,
+        None => Some(Step::to(from.max(end))),
+    }
 }
 
 /// Whether there are words before the name on its line.
@@ -332,9 +508,13 @@ fn authorization(text: &[u8], name: usize, from: usize, form: Form) -> Option<Ra
             return None;
         }
         let to = value_span::unquoted_end(text, blank, form);
-        return (to > blank).then_some(blank..to);
+        let refers = value_span::refers(text, blank, form) || values::is_placeholder(&text[blank..to]);
+        return (to > blank && !refers).then_some(blank..to);
     }
     if starts(text, value, REDACTED) || value >= text.len() {
+        return None;
+    }
+    if value_span::refers(text, value, form) {
         return None;
     }
     // The name of a scheme with parameters stays: `Digest username="…", …`.
@@ -367,9 +547,14 @@ fn user_flag(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
     if !flag || from == end {
         return None;
     }
-    let to = value_span::unquoted_end(text, from, Form::Flag);
+    let to = match text[from - 1] {
+        quote @ (b'"' | b'\'') => run_within(text, from, 256, |byte| byte != quote && !is_line_end(byte)),
+        _ => value_span::unquoted_end(text, from, Form::Flag),
+    };
     let colon = text[from..to].iter().position(|byte| *byte == b':')?;
     let (user, password) = (&text[from..from + colon], &text[from + colon + 1..to]);
     let numbers = password.iter().all(u8::is_ascii_digit) && user.iter().all(u8::is_ascii_digit);
-    (!numbers && !user.is_empty()).then_some(from..to)
+    let placeholder = values::is_all_placeholders(&text[from..to]);
+    let named = !user.is_empty() || (password.len() >= 4 && password[0] != b'/');
+    (!numbers && !placeholder && named && text[from..to] != *REDACTED.as_bytes()).then_some(from..to)
 }

@@ -3,9 +3,12 @@
 use std::ops::Range;
 
 use crate::redact::bytes::{
-    REDACTED, is_blank, is_encoded, is_quote, is_space, is_word, run, run_within, starts, starts_any_case,
+    REDACTED, begins, is_blank, is_encoded, is_quote, is_space, is_word, run, run_within, starts,
+    starts_any_case,
 };
-use crate::redact::key_names::Name;
+use crate::redact::key_names::{Name, may_be_listed};
+use crate::redact::rules::{Rows, Text, by_first_byte, column, count, rows_of};
+use crate::redact::{entropy, values};
 
 /// How a name and its value are joined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,22 +23,111 @@ pub(super) enum Form {
     Flag,
     /// `<name>value</name>`
     Element,
+    /// `("name", "value")`, `name("value")`, `name != "value"`
+    Pair,
 }
 
 /// The greatest number of blanks between a name, its mark and its value.
 const GAP: usize = 16;
 
-/// The form of the mark behind the name that ends at `end`, and the start of the value.
-pub(super) fn mark(text: &[u8], start: usize, end: usize) -> Option<(Form, usize)> {
+/// A mark behind a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) form: Form,
+    /// The beginning of the value.
+    pub(super) value: usize,
+    /// Whether the value is one only in quotes.
+    pub(super) quoted: bool,
+}
+
+impl Mark {
+    fn new(form: Form, value: usize) -> Self {
+        Self { form, value, quoted: false }
+    }
+
+    fn quoted(form: Form, value: usize) -> Self {
+        Self { form, value, quoted: true }
+    }
+}
+
+/// A row of `rules/marks.tsv`.
+#[derive(Debug, Clone, Copy)]
+struct Sign {
+    sign: Text<8>,
+    form: Form,
+    quoted: bool,
+}
+
+const ROWS: &[u8] = include_bytes!("rules/marks.tsv");
+
+static SIGNS: [Sign; count(ROWS)] = {
+    let mut signs = [Sign { sign: Text::of(b""), form: Form::Equals, quoted: false }; count(ROWS)];
+    let mut rows = Rows::of(ROWS);
+    let mut at = 0;
+    while let Some(row) = rows.next() {
+        let form = match column(row, 1) {
+            b"equals" => Form::Equals,
+            b"colon" => Form::Colon,
+            b"encoded" => Form::Encoded,
+            b"pair" => Form::Pair,
+            _ => panic!("a form that marks.tsv does not know"),
+        };
+        let quoted = matches!(column(row, 2), b"quoted");
+        signs[at] = Sign { sign: Text::of(column(row, 0)), form, quoted };
+        at += 1;
+    }
+    signs
+};
+
+static BY_FIRST: [(u16, u16); 256] = by_first_byte(ROWS);
+
+/// The mark behind the name from `start` to `end`.
+pub(super) fn mark(text: &[u8], start: usize, end: usize) -> Option<Mark> {
     if start > 0 && text[start - 1] == b'<' && text.get(end) == Some(&b'>') {
-        return Some((Form::Element, end + 1));
+        return Some(Mark::new(Form::Element, end + 1));
     }
     let closed = closers(text, end);
-    if let Some(value) = value_member(text, closed) {
-        return Some((Form::Colon, value));
+    match text.get(closed) {
+        Some(b',') if closed > end => {
+            if let Some(value) = value_member(text, closed) {
+                return Some(Mark::new(Form::Colon, value));
+            }
+            if let Some(mark) = argument(text, start, closed) {
+                return Some(mark);
+            }
+        }
+        // A name and a value in YAML.
+        Some(b'\n' | b'\r') => {
+            let member = run_within(text, closed, 64, is_space);
+            let colon = closers(text, member + 5);
+            if starts(text, member, "value") && text.get(colon) == Some(&b':') {
+                return Some(Mark::new(Form::Colon, run_within(text, colon + 1, GAP, is_blank)));
+            }
+        }
+        // `secret("…")`
+        Some(b'(') if closed == end => {
+            return Some(Mark::quoted(Form::Pair, run_within(text, end + 1, GAP, is_space)));
+        }
+        Some(b'.') if closed == end && starts(text, end, ".assign(") => {
+            return Some(Mark::quoted(Form::Pair, end + 8));
+        }
+        Some(b'<') if closed == end => return next_element(text, end),
+        _ => {}
     }
-    if let Some(value) = assigned(text, closed) {
-        return Some(value);
+    if let Some(mark) = assigned(text, closed) {
+        return Some(mark);
+    }
+    if text.get(closed).is_some_and(|byte| is_blank(*byte)) {
+        if closed > end
+            && let Some(value) = attribute(text, closed)
+        {
+            return Some(Mark::quoted(Form::Equals, value));
+        }
+        if closed == end
+            && let Some(mark) = declared(text, start, end)
+        {
+            return Some(mark);
+        }
     }
     let dashes = text[..start].iter().rev().take(3).take_while(|byte| **byte == b'-').count();
     let flag = dashes > 0 && text[..start - dashes].last().is_none_or(|byte| !byte.is_ascii_alphanumeric());
@@ -46,21 +138,101 @@ pub(super) fn mark(text: &[u8], start: usize, end: usize) -> Option<(Form, usize
     let comma = if closed > end && text.get(closed) == Some(&b',') { closed + 1 } else { closed };
     let value = run_within(text, comma, GAP, is_space);
     (value > end && (closed == end || comma > closed) && text.get(value) != Some(&b'-'))
-        .then_some((Form::Flag, value))
+        .then_some(Mark::new(Form::Flag, value))
 }
 
-fn assigned(text: &[u8], closed: usize) -> Option<(Form, usize)> {
+/// The mark behind a label that ends at `end`.
+pub(super) fn assigned_behind(text: &[u8], end: usize) -> Option<Mark> {
+    assigned(text, closers(text, end))
+}
+
+/// The mark of the table behind the blanks at `closed`.
+fn assigned(text: &[u8], closed: usize) -> Option<Mark> {
     let at = run_within(text, closed, GAP, is_blank);
-    let (form, behind) = match text.get(at)? {
-        b'=' => (Form::Equals, run_within(text, at, 3, |byte| matches!(byte, b'=' | b'>'))),
-        b':' if text.get(at + 1) == Some(&b'=') => (Form::Equals, at + 2),
-        b':' if !matches!(text.get(at + 1), Some(b':')) && !starts(text, at, "://") => (Form::Colon, at + 1),
-        b'%' if starts_any_case(text, at, "%3d") => (Form::Encoded, at + 3),
-        b'%' if starts_any_case(text, at, "%253d") => (Form::Encoded, at + 5),
-        b'%' if starts_any_case(text, at, "%3a") => (Form::Encoded, at + 3),
-        _ => return None,
-    };
-    Some((form, run_within(text, behind, GAP, is_blank)))
+    let signs = rows_of(&SIGNS, &BY_FIRST, *text.get(at)?).iter();
+    let signs = signs.filter(|sign| begins(text, at, sign.sign.as_bytes()));
+    let sign = signs.max_by_key(|sign| sign.sign.as_bytes().len())?;
+    let behind = at + sign.sign.as_bytes().len();
+    match sign.sign.as_bytes() {
+        b":" if matches!(text.get(behind), Some(b':'))
+            || starts(text, at, "://")
+            || starts(text, at, ":\\/\\/") =>
+        {
+            return None;
+        }
+        b"-" if at == closed || !text.get(behind).is_some_and(|byte| is_blank(*byte)) => return None,
+        b":" => {
+            if let Some(value) = typed(text, behind) {
+                return Some(Mark::quoted(Form::Equals, value));
+            }
+        }
+        _ => {}
+    }
+    let value = run_within(text, behind, GAP, is_blank);
+    Some(Mark { form: sign.form, value, quoted: sign.quoted })
+}
+
+/// The value in `name: type = "value"`, whose type begins at `start`.
+fn typed(text: &[u8], start: usize) -> Option<usize> {
+    let from = run_within(text, start, GAP, is_blank);
+    let to = run_within(text, from, 32, |byte| {
+        is_word(byte) || matches!(byte, b':' | b'.' | b'<' | b'>' | b'&' | b'\'' | b'?' | b'*')
+    });
+    let sign = run_within(text, to, GAP, is_blank);
+    let value = run_within(text, sign + 1, GAP, is_blank);
+    (to > from && text.get(sign) == Some(&b'=') && text.get(value).is_some_and(|byte| is_quote(*byte)))
+        .then_some(value)
+}
+
+/// The value in `name type = "value"` and `name - "value"`.
+fn declared(text: &[u8], start: usize, end: usize) -> Option<Mark> {
+    let from = run_within(text, end, GAP, is_blank);
+    let begins = text.get(from).is_some_and(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'*' | b'['));
+    let in_tag = start.checked_sub(1).is_some_and(|at| matches!(text[at], b'<' | b':' | b'/'));
+    let challenge = text[start..end].eq_ignore_ascii_case(b"bearer");
+    if !begins || in_tag || challenge || !may_be_listed(&text[start..end]) {
+        return None;
+    }
+    typed(text, from).map(|value| Mark::quoted(Form::Equals, value))
+}
+
+/// The value in `("NAME", "value")`, if the name is the first in brackets and the value the last.
+fn argument(text: &[u8], start: usize, closed: usize) -> Option<Mark> {
+    /// The beginnings of functions that store what they get.
+    const STORES: [&[u8]; 5] = [b"set", b"put", b"add", b"insert", b"store"];
+    let open = text[..start]
+        .iter()
+        .rposition(|byte| !matches!(byte, b'\\' | b'.') && !is_quote(*byte) && !is_word(*byte))?;
+    let value = run_within(text, closed + 1, GAP, is_space);
+    let inside = quoted(text, value)?;
+    let behind = run_within(text, closers_of_string(text, inside.end), GAP, is_space);
+    if text[open] != b'(' || !matches!(text.get(behind), Some(b')') | None) {
+        return None;
+    }
+    let function = text[..open].iter().rev().take(64).take_while(|byte| is_word(**byte)).count();
+    let function = &text[open - function..open];
+    let stores =
+        STORES.iter().any(|it| function.get(..it.len()).is_some_and(|head| head.eq_ignore_ascii_case(it)));
+    let words = text[inside].iter().any(|byte| is_blank(*byte));
+    let certain = (function.is_empty() || stores) && !words;
+    Some(Mark::quoted(if certain { Form::Equals } else { Form::Pair }, value))
+}
+
+/// The value in `<add key="NAME" value="…"/>`.
+fn attribute(text: &[u8], closed: usize) -> Option<usize> {
+    let name = run_within(text, closed, GAP, is_space);
+    let sign = ["value=", "content="].iter().find(|it| starts_any_case(text, name, it))?;
+    Some(name + sign.len())
+}
+
+/// The value in `<key>NAME</key><string>…</string>`.
+fn next_element(text: &[u8], end: usize) -> Option<Mark> {
+    let closing = run_within(text, end, 32, |byte| byte != b'>') + 1;
+    let opening = run_within(text, closing, 64, is_space);
+    let is_key = ["</key>", "</name>"].iter().any(|it| starts_any_case(text, end, it));
+    let value = run_within(text, opening, 32, |byte| byte != b'>') + 1;
+    let is_value = ["<string>", "<value>"].iter().any(|it| starts_any_case(text, opening, it));
+    (is_key && is_value).then_some(Mark::new(Form::Element, value))
 }
 
 /// The position behind the quotes and brackets that close a name: `"name"`, `\"name\"`, `config[name]`, `%22name%22`.
@@ -68,6 +240,11 @@ fn closers(text: &[u8], end: usize) -> usize {
     let mut at = end;
     for _ in 0..4 {
         at = match text.get(at) {
+            // `secrets[]`, `secret[25]`
+            Some(b'[') if at == end => {
+                let digits = run_within(text, at + 1, 4, |byte| byte.is_ascii_digit());
+                if text.get(digits) == Some(&b']') { digits + 1 } else { return at }
+            }
             Some(b'\\' | b'"' | b'\'' | b'`' | b']') => at + 1,
             Some(b'%') if starts(text, at, "%22") => at + 3,
             Some(b'%') if starts_any_case(text, at, "%5d") => at + 3,
@@ -91,48 +268,126 @@ fn value_member(text: &[u8], closed: usize) -> Option<usize> {
     (text.get(colon) == Some(&b':')).then(|| run_within(text, colon + 1, GAP, is_blank))
 }
 
-/// The value that begins at `start`; `None` when it is missing or is no secret. `prose`: the name is in a sentence.
-pub(super) fn find(text: &[u8], start: usize, form: Form, name: Name, prose: bool) -> Option<Range<usize>> {
-    let start = match text.get(start)? {
-        b'[' if form == Form::Colon && !starts(text, start, REDACTED) => {
-            run_within(text, start + 1, GAP, is_space)
-        }
-        _ => start,
-    };
+/// The value that begins at the mark; `None` when it is missing or is no secret. `prose`: the name is in a sentence.
+pub(super) fn find(text: &[u8], mark: Mark, name: Name, prose: bool) -> Option<Range<usize>> {
+    let Mark { form, value: start, quoted: only_quoted } = mark;
+    text.get(start)?;
     if form == Form::Element {
-        return element(text, start);
+        let weak = matches!(name, Name::Query | Name::Suspect);
+        return element(text, start).filter(|found| !weak || is_suspicious(&text[found.clone()]));
     }
-    if is_template(text, start, form) {
+    let start = if form == Form::Colon { block(text, start) } else { start };
+    if refers(text, start, form) {
+        return None;
+    }
+    if values::begins_reference(&text[start..]) {
+        return None;
+    }
+    let opened = values::open(text, start, form == Form::Colon);
+    let start = opened.start;
+    if opened.list && refers(text, start, form) {
         return None;
     }
     let (value, quoted) = match quoted(text, start) {
         Some(range) => (range, true),
         None => (start..unquoted_end(text, start, form), false),
     };
+    if !quoted
+        && opened.list
+        && let Some(numbers) = numbers(text, start)
+    {
+        return (name == Name::Strong).then_some(numbers);
+    }
     let found = text.get(value.clone())?;
-    if found.is_empty() || found == REDACTED.as_bytes() || is_placeholder(found) {
+    if found.is_empty() || found == REDACTED.as_bytes() || values::is_placeholder(found) {
         return None;
     }
-    if form == Form::Colon && !quoted && opens_structure(text, start) {
+    if !quoted && (only_quoted || (form == Form::Colon && opens_structure(text, start))) {
         return None;
     }
     let assigned = matches!(form, Form::Equals | Form::Encoded);
-    if !quoted && (is_nothing(found, assigned) || (!assigned && is_plain_word(found))) {
+    if !quoted && (values::is_nothing(found, assigned) || (!assigned && values::is_plain_word(found))) {
+        return None;
+    }
+    if values::is_reference(found, quoted) || (quoted && is_substitution(text, start, found)) {
         return None;
     }
     let keep = match name {
         Name::Query => !is_token(found, 16),
-        // "unexpected token: `;`", "host auth:8080", "killed, sig=11"
+        Name::Suspect => !is_suspicious(found),
+        // A function with such a name may take anything.
+        _ if form == Form::Pair && !is_made_up(found) => true,
+        // "unexpected token: `;`", "host auth:8080", "killed, sig=11", "auth: oauth2"
         Name::Weak => {
             let number = found.iter().all(u8::is_ascii_digit);
             (number && (found.len() <= 3 || (form == Form::Colon && found.len() <= 5)))
                 || (prose && form == Form::Colon && !is_secretive(found))
-                || (form == Form::Colon
-                    && !found.iter().any(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80))
+                || (quoted && (values::is_plain_word(found) || (prose && found.contains(&b' '))))
+                || (matches!(form, Form::Equals) && !quoted && values::is_plain_word(found))
+                || (prose && form == Form::Colon && found[0] == b'/')
+                || (!found.iter().any(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80))
         }
         _ => false,
     };
-    (!keep).then_some(value)
+    if keep {
+        return None;
+    }
+    Some(if opened.list && quoted { value.start..list_end(text, value.end) } else { value })
+}
+
+/// Whether a text in quotes is no word and no name: it is long, and has a digit or two marks.
+fn is_made_up(value: &[u8]) -> bool {
+    let marks = value.iter().filter(|byte| {
+        byte.is_ascii_punctuation() && !matches!(byte, b'_' | b'-' | b'.' | b'/' | b':' | b',' | b'\\')
+    });
+    value.len() >= 8
+        && !value.starts_with(b"-")
+        && (value.iter().any(u8::is_ascii_digit) || marks.count() >= 2)
+        && !value.iter().any(|byte| is_blank(*byte))
+}
+
+/// The beginning of the text in `name: |` and a line that is indented.
+fn block(text: &[u8], start: usize) -> usize {
+    let sign = run_within(text, start, 2, |byte| matches!(byte, b'|' | b'>' | b'-' | b'+'));
+    let next = run_within(text, sign, 64, is_space);
+    let line = sign > start && text[sign..next].contains(&b'\n') && text[next - 1] == b' ';
+    if line { next } else { start }
+}
+
+/// The end of the last string of a list whose first string ends at `end`.
+fn list_end(text: &[u8], end: usize) -> usize {
+    const MOST: usize = 64;
+    let mut last = end;
+    for _ in 0..MOST {
+        let comma = run_within(text, closers_of_string(text, last), GAP, is_space);
+        let next = run_within(text, comma + 1, 64, is_space);
+        match (text.get(comma), quoted(text, next)) {
+            (Some(b','), Some(inside)) => last = inside.end,
+            _ => break,
+        }
+    }
+    last
+}
+
+fn closers_of_string(text: &[u8], end: usize) -> usize {
+    run_within(text, end, 4, |byte| byte == b'\\' || is_quote(byte))
+}
+
+/// The numbers of a list of bytes: `[104, 117]`, `{0x68, 0x75}`.
+fn numbers(text: &[u8], start: usize) -> Option<Range<usize>> {
+    let part = |byte: u8| byte.is_ascii_hexdigit() || matches!(byte, b'x' | b',') || is_space(byte);
+    let end = run(text, start, part);
+    let found = &text[start..end];
+    let listed = found.first().is_some_and(u8::is_ascii_digit) && found.contains(&b',');
+    (listed && matches!(text.get(end), Some(b']' | b'}'))).then(|| {
+        let blank = found.iter().rev().take_while(|byte| is_space(**byte)).count();
+        start..end - blank
+    })
+}
+
+/// Whether the value in backticks is a command of a shell, whose output is the value.
+fn is_substitution(text: &[u8], start: usize, value: &[u8]) -> bool {
+    text.get(start) == Some(&b'`') && value.iter().any(|byte| is_blank(*byte))
 }
 
 /// Whether an object or a list begins at `start`, and not a password that begins with a bracket.
@@ -160,23 +415,46 @@ fn opens_structure(text: &[u8], start: usize) -> bool {
 
 /// The text of an element with a closing tag.
 fn element(text: &[u8], start: usize) -> Option<Range<usize>> {
+    let start = run(text, start, is_space);
     let end = run(text, start, |byte| byte != b'<');
-    let value = &text[start..end];
-    (!value.is_empty() && value != REDACTED.as_bytes() && starts(text, end, "</") && !is_placeholder(value))
-        .then_some(start..end)
+    let value = text[start..end].trim_ascii_end();
+    let none = value.is_empty()
+        || value == REDACTED.as_bytes()
+        || values::is_placeholder(value)
+        || values::is_nothing(value, true);
+    (!none && starts(text, end, "</")).then_some(start..start + value.len())
 }
 
-/// Whether the value at `start` is only a placeholder for a variable: `${VAR}`, `{{ var }}`, `{var}`.
-fn is_template(text: &[u8], start: usize, form: Form) -> bool {
-    let open = run_within(text, start, 3, |byte| matches!(byte, b'$' | b'{'));
-    let name = run_within(text, open, 64, |byte| is_word(byte) || matches!(byte, b' ' | b'.'));
-    let close = run_within(text, name, 2, |byte| byte == b'}');
-    close > name && is_placeholder(&text[start..close]) && is_over(text, start, close, form)
+/// Whether the value at `start` is only a placeholder or an expression in brackets.
+pub(super) fn refers(text: &[u8], start: usize, form: Form) -> bool {
+    values::expression(text, start).is_some_and(|close| is_over(text, start, close, form))
 }
 
 /// Whether a value in a sentence is a secret: it has a digit or is long.
 fn is_secretive(value: &[u8]) -> bool {
     value.len() >= 16 || value.iter().any(u8::is_ascii_digit)
+}
+
+/// Whether the value may be a key: it is long, has digits, and is no path and no time.
+pub(super) fn is_suspicious(value: &[u8]) -> bool {
+    const SHORTEST: usize = 16;
+    let head = &value[..value.len().min(64)];
+    if value.len() < SHORTEST {
+        return false;
+    }
+    let (mut digits, mut letters, mut slashes) = (0, 0, 0);
+    for byte in head {
+        match byte {
+            b'0'..=b'9' => digits += 1,
+            b'a'..=b'z' | b'A'..=b'Z' => letters += 1,
+            b'/' => slashes += 1,
+            b'_' | b'-' | b'.' | b'~' | b'+' | b'=' | b'%' | b'!' | b':' | b'@' | b'?' => {}
+            _ => return false,
+        }
+    }
+    let is_time = letters <= 2 && head[0].is_ascii_digit() && head.contains(&b':');
+    let dense = digits * 12 >= head.len() && slashes == 0;
+    digits >= 2 && letters >= 2 && !is_time && (dense || entropy::looks_random(head))
 }
 
 fn is_token(value: &[u8], least: usize) -> bool {
@@ -228,7 +506,7 @@ pub(super) fn unquoted_end(text: &[u8], start: usize, form: Form) -> usize {
     let mut at = start;
     while let Some(&byte) = text.get(at) {
         crate::redact::bytes::spend(1);
-        if is_space(byte) || matches!(byte, b'<' | b'>') {
+        if is_space(byte) || (byte == b'<' && begins_tag(text, at)) {
             break;
         }
         match byte {
@@ -255,11 +533,16 @@ pub(super) fn unquoted_end(text: &[u8], start: usize, form: Form) -> usize {
 }
 
 fn is_soft(byte: u8) -> bool {
-    matches!(byte, b'"' | b'\'' | b'`' | b',' | b';' | b'&' | b'|' | b')' | b']' | b'}' | b'\\')
+    matches!(byte, b'"' | b'\'' | b'`' | b',' | b';' | b'&' | b'|' | b')' | b']' | b'}' | b'\\' | b'>')
+}
+
+/// Whether the tag that closes an element begins at `at`, and not the rest of a password with `<`.
+fn begins_tag(text: &[u8], at: usize) -> bool {
+    text.get(at + 1) == Some(&b'/')
 }
 
 fn is_end(text: &[u8], behind: usize) -> bool {
-    text.get(behind).is_none_or(|next| is_space(*next) || matches!(next, b'<' | b'>'))
+    text.get(behind).is_none_or(|next| is_space(*next) || (*next == b'<' && begins_tag(text, behind)))
 }
 
 /// Whether a value without quotes that begins at `start` may end at `at`.
@@ -290,63 +573,6 @@ fn begins_pair(text: &[u8], start: usize, at: usize, behind: usize, form: Form) 
 fn written_alike(text: &[u8], first: usize, second: usize) -> bool {
     let before = text[..first].iter().rev().take(GAP).find(|byte| **byte != b'[');
     !before.is_some_and(|byte| is_blank(*byte)) || is_end(text, second)
-}
-
-/// Whether the value means nothing. One character alone is punctuation or a switch.
-pub(super) fn is_nothing(value: &[u8], assigned: bool) -> bool {
-    const NOTHING: &str = "null none nil undefined true false yes no unset empty";
-    match if assigned { value } else { sentence(value) } {
-        [] => true,
-        [one] => one.is_ascii_digit() || (!assigned && one.is_ascii()),
-        value => is_one_of(value, NOTHING),
-    }
-}
-
-/// Whether the value is a word that follows a colon or a flag in sentences and type declarations.
-pub(super) fn is_plain_word(value: &[u8]) -> bool {
-    const PLAIN: &str = "a an the is was are to or and for with in of on as if not must may can cannot \
-        could should has have from at by instead option flag argument value values required optional \
-        missing invalid incorrect expired wrong unknown unexpected expected failed failure error denied \
-        disabled enabled ok set given found string str &str option<string> bytes token password secret \
-        hidden redacted masked too does no only when please see use";
-    is_one_of(sentence(value), PLAIN)
-}
-
-fn sentence(value: &[u8]) -> &[u8] {
-    let end = value.iter().rposition(|byte| !matches!(byte, b'.' | b',' | b';' | b':' | b'!' | b'?'));
-    &value[..end.map_or(0, |at| at + 1)]
-}
-
-fn is_one_of(value: &[u8], words: &str) -> bool {
-    words.split(' ').any(|word| value.eq_ignore_ascii_case(word.as_bytes()))
-}
-
-/// Whether the value is a placeholder: `${VAR}`, `$VAR`, `{{ var }}`, `{var}`, `%s`, `%VAR%`, `<var>`, `***`, `...`.
-pub(super) fn is_placeholder(value: &[u8]) -> bool {
-    const LONGEST: usize = 64;
-    if value.len() > LONGEST {
-        return false;
-    }
-    let variable = |name: &[u8]| {
-        !name.is_empty()
-            && name.iter().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-' | b'.' | b' '))
-    };
-    let upper = |name: &[u8]| {
-        name.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'_' || byte.is_ascii_digit())
-            && name.first().is_some_and(|byte| !byte.is_ascii_digit())
-    };
-    match value {
-        [b'$', b'{', name @ .., b'}'] => variable(name) || upper(name),
-        [b'$', b'{', b'{', ..] => value.ends_with(b"}}"),
-        [b'{', b'{', .., b'}', b'}'] | [b'{', b'}'] | [b'%', b's' | b'v' | b'q'] => true,
-        [b'$', name @ ..] => upper(name),
-        [b'%', name @ .., b'%'] => upper(name),
-        [b'{', name @ .., b'}'] | [b'<', name @ .., b'>'] => variable(name),
-        _ => {
-            value.iter().all(|byte| matches!(byte, b'*' | b'.' | b'x' | b'X' | b'-' | b'_' | b'?'))
-                || value == "…".as_bytes()
-        }
-    }
 }
 
 /// The end of the encoded `://` that begins at `at`.

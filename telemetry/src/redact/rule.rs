@@ -1,0 +1,75 @@
+//! What is found, and by which rule.
+
+use std::{fmt, ops::Range};
+
+/// A secret in a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its bytes.
+    pub range: Range<usize>,
+    /// The rule that took it.
+    pub rule: Rule,
+}
+
+/// A rule of redaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Rule {
+    /// The user part of a URL, or of another name of a database.
+    Url,
+    /// The value behind the name of a credential.
+    Name,
+    /// The value of a header of HTTP.
+    Header,
+    /// What follows `Bearer`, `Basic` or `ApiKey`.
+    Scheme,
+    /// A value behind a name without a mark.
+    Said,
+    /// The value of a flag.
+    Flag,
+    /// A key of a provider, by the beginning that it has.
+    Key(&'static str),
+    /// A key of a provider, by its form.
+    Shape,
+    /// The path of a webhook's URL.
+    Hook,
+    /// A block of a private key.
+    PrivateKey,
+    /// A token that looks random.
+    Opaque,
+    /// A secret that another rule took elsewhere in the same text.
+    Again,
+    /// Text that does not come to rest, which is replaced as a whole.
+    Unstable,
+}
+
+impl Rule {
+    /// The rule's id, one word.
+    #[must_use]
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::Url => "url",
+            Self::Name => "name",
+            Self::Header => "header",
+            Self::Scheme => "scheme",
+            Self::Said => "said",
+            Self::Flag => "flag",
+            Self::Key(_) => "key",
+            Self::Shape => "shape",
+            Self::Hook => "hook",
+            Self::PrivateKey => "private-key",
+            Self::Opaque => "opaque",
+            Self::Again => "again",
+            Self::Unstable => "unstable",
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(prefix) => write!(f, "key {prefix}"),
+            other => f.write_str(other.id()),
+        }
+    }
+}
