@@ -30,6 +30,7 @@ use crate::{
     log::{self, LogFormat},
     new::{self, NewArgs},
     plugins::{inspect, list, schema},
+    redact::{self, RedactArgs},
     retry::{self, RetryArgs},
     run::{self, event_source::RunArgs},
     send::{self, SendArgs},
@@ -140,6 +141,9 @@ pub(crate) enum Command {
     /// Make a plugin project that builds and whose tests pass
     #[command(after_help = new::HELP.short(), after_long_help = new::HELP.long())]
     New(NewArgs),
+    /// Show what redaction makes of a text, and which rule took what
+    #[command(after_help = redact::HELP.short(), after_long_help = redact::HELP.long())]
+    Redact(RedactArgs),
     /// Show or change what this command records of its own use
     #[command(subcommand, after_help = TELEMETRY_HELP.short(), after_long_help = TELEMETRY_HELP.long())]
     Telemetry(TelemetryCommand),

@@ -17,6 +17,7 @@ mod log;
 mod new;
 mod plugins;
 mod problems;
+mod redact;
 mod retry;
 mod run;
 mod run_state;
@@ -72,6 +73,7 @@ fn main() {
         Command::Forget(args) => backends::forget(&common, &args),
         Command::Doctor(args) => backends::doctor(&common, &args),
         Command::New(args) => new::run(&args, common.json),
+        Command::Redact(args) => redact::run(&args, common.json),
         Command::Telemetry(_) => Ok(Exit::Done),
         Command::Completions { shell } => command_line::print_completions(shell),
         Command::Man { folder } => command_line::write_manual(&folder),

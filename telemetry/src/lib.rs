@@ -69,7 +69,10 @@ pub use crate::identity::machine_id::{MachineId, MachineIdFile};
 pub use crate::instance::select_backends::{BackendInfo, SelectionReason};
 pub use crate::instance::settings::Deliver;
 pub use crate::redact::bytes::REDACTED;
-pub use crate::redact::redact::{EventParts, RedactedParts, find_secrets, redact, redact_parts};
+pub use crate::redact::personal::{PersonalData, PersonalNames};
+pub use crate::redact::redact::{
+    EventParts, RedactedParts, find_in_message, find_secrets, redact, redact_parts,
+};
 pub use crate::redact::rule::{Found, Rule};
 pub use crate::reload::reload::{ReloadError, ReloadReport};
 pub use crate::schedule::flush_report::{FlushReport, Waiting};

@@ -7,7 +7,7 @@ use std::{fs, time::Duration};
 
 use common::KIND;
 use jackfield::{
-    Event, EventKind, REDACTED, Telemetry, Value,
+    Event, EventKind, PersonalData, REDACTED, Telemetry, Value,
     spool::{DropReason, Limits},
 };
 use serde_json::json;
@@ -108,6 +108,24 @@ fn before_send_changes_and_drops_events_before_they_reach_the_disk() {
         (&events[1]["type"], &events[1]["error"]),
         (&"command.error".into(), &"NO PASSWORD=[redacted]".into())
     );
+}
+
+#[test]
+fn personal_data_leave_arguments_and_messages_unless_the_author_keeps_them() {
+    for (kept, expected) in [
+        (PersonalData::Redact, json!([["--to", "[redacted]"], "no route to [redacted]"])),
+        (PersonalData::Keep, json!([["--to", "ada@example.com"], "no route to 10.1.2.3"])),
+    ] {
+        let builder = Telemetry::builder("tool", "1").extended_collection(true).personal_data(kept);
+        let (telemetry, memory) = builder.for_tests();
+        let args = ["--to", "ada@example.com"];
+        let message = Some("no route to 10.1.2.3");
+        let metadata = [("server", "10.1.2.3")];
+        telemetry.track_command_extended("send", Duration::ZERO, 1, &args, message, &metadata);
+        let event = &memory.events()[0];
+        assert_eq!(json!([event["args"], event["error"]]), expected);
+        assert_eq!(event["metadata"]["server"], "10.1.2.3", "metadata are the author's own words");
+    }
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::identity::deletion::{DeletionRequestor, Requestor};
 use crate::instance::context::Context;
 use crate::instance::for_tests::ForTests;
 use crate::instance::settings::{Deliver, Settings, StaticBackend};
+use crate::redact::personal::PersonalData;
 use crate::spool::disk::Disk;
 use crate::spool::fs::Fs;
 use crate::spool::store::Limits;
@@ -99,6 +100,15 @@ impl Builder {
     /// tell the user. Default: `false`.
     pub fn extended_collection(mut self, extended: bool) -> Self {
         self.settings.extended = extended;
+        self
+    }
+
+    /// Whether personal data are taken out of arguments and error messages, which only
+    /// [extended collection](Self::extended_collection) collects: e-mail addresses, IP and MAC addresses, the names of
+    /// folders of users, of the user and of the machine, numbers of cards, bank accounts and phones. Default:
+    /// [`PersonalData::Redact`].
+    pub fn personal_data(mut self, personal_data: PersonalData) -> Self {
+        self.settings.personal_data = personal_data;
         self
     }
 

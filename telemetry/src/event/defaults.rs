@@ -129,9 +129,19 @@ fn push(out: &mut String, parts: &[&str]) {
     }
 }
 
+/// The version of the operating system, as its first two numbers: more of it tells machines apart.
 #[cfg(unix)]
 pub(crate) fn os_version() -> String {
-    rustix::system::uname().release().to_string_lossy().into_owned()
+    major_minor(&rustix::system::uname().release().to_string_lossy()).to_owned()
+}
+
+/// `6.18` of `6.18.5-custom+`.
+#[cfg(unix)]
+fn major_minor(release: &str) -> &str {
+    let is_part = |char: char| char.is_ascii_digit() || char == '.';
+    let numbers = &release[..release.find(|char| !is_part(char)).unwrap_or(release.len())];
+    let end = numbers.match_indices('.').nth(1).map_or(numbers.len(), |(at, _)| at);
+    numbers[..end].trim_end_matches('.')
 }
 
 #[cfg(not(unix))]
@@ -169,4 +179,25 @@ pub(crate) fn without_nulls(text: &str) -> Result<String, serde_json::Error> {
     }
 
     serde_json::Deserializer::from_str(text).deserialize_map(Members)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_of_the_operating_system_has_two_numbers() {
+        for (release, expected) in [
+            ("6.18.5-custom+", "6.18"),
+            ("6.1", "6.1"),
+            ("23.4.0", "23.4"),
+            ("5.15.153.1-microsoft-standard-WSL2", "5.15"),
+            ("14-RELEASE", "14"),
+            ("6.", "6"),
+            ("", ""),
+        ] {
+            assert_eq!(major_minor(release), expected);
+        }
+        assert!(os_version().matches('.').count() <= 1);
+    }
 }

@@ -14,6 +14,7 @@ use crate::event::id::{EventId, Ids};
 use crate::event::parse::MAX_LINE;
 use crate::event::rfc3339::Timestamp;
 use crate::event::value::Value;
+use crate::redact::personal::PersonalNames;
 use crate::redact::redact::{
     EventParts, RedactedParts, is_harmless_word, redact, redact_pair, redact_parts, redact_value,
 };
@@ -42,6 +43,8 @@ pub(crate) struct Recorder {
     /// The metadata of every event, redacted.
     metadata: Vec<(String, Value<'static>)>,
     extended: bool,
+    /// What takes personal data out of arguments and messages; `None` when they stay, or are not collected.
+    personal: Option<PersonalNames>,
     rules: AuthorRules,
 }
 
@@ -50,11 +53,12 @@ impl Recorder {
         encoder: Encoder,
         metadata: &CommonMetadata,
         extended: bool,
+        personal: Option<PersonalNames>,
         rules: AuthorRules,
     ) -> Self {
         let redacted = metadata.iter().map(|(key, value)| redacted_value(key, value));
         let metadata = redacted.map(|(key, value)| (key.into_owned(), value.into_owned())).collect();
-        Self { encoder, metadata, extended, rules }
+        Self { encoder, metadata, extended, personal, rules }
     }
 
     /// Whether the event is longer than any line. Asked before redaction, whose time grows with the length.
@@ -155,7 +159,14 @@ impl Recorder {
     fn encode(&self, id: EventId, common: &CommonMetadata, event: &Event<'_>, scratch: &mut Scratch) {
         // The encoder redacts the metadata.
         let parts = EventParts { extended: self.extended, metadata: &[], ..event.parts };
-        let redacted = if self.extended { redact_parts(&parts) } else { RedactedParts::default() };
+        let mut redacted = if self.extended { redact_parts(&parts) } else { RedactedParts::default() };
+        if let Some(personal) = &self.personal {
+            for text in redacted.args.iter_mut().flatten().chain(redacted.error.as_mut()) {
+                if let Cow::Owned(changed) = personal.redact(text) {
+                    *text = Cow::Owned(changed);
+                }
+            }
+        }
         // A reader of events refuses an empty name.
         let name: Cow<'_, str> = redact(if event.name.is_empty() { "unnamed" } else { event.name });
         let kind = event.kind.redacted();

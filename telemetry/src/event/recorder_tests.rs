@@ -12,7 +12,13 @@ fn recorder(extended: bool) -> Recorder {
     let origin = Origin { machine_id: "m", tool_name: "t", version: "1", os_version: "6" };
     let all = [("channel", "beta"), ("proxy", "http://me:pw@host/")];
     let all: Vec<_> = all.iter().map(|(key, value)| ((*key).to_owned(), Value::from(*value))).collect();
-    Recorder::new(Encoder::new(origin), &all, extended, AuthorRules::default())
+    Recorder::new(
+        Encoder::new(origin),
+        &all,
+        extended,
+        extended.then(PersonalNames::default),
+        AuthorRules::default(),
+    )
 }
 
 #[test]

@@ -25,6 +25,7 @@ use crate::identity::machine_id::MachineIdFile;
 use crate::instance::select_backends::{Selected, SelectionReason, select};
 use crate::instance::settings::Settings;
 use crate::process::PerProcess;
+use crate::redact::personal::{PersonalData, PersonalNames};
 use crate::spool::fs::Fs;
 use crate::spool::handle::Spools;
 
@@ -175,8 +176,11 @@ impl Context {
             version: &self.settings.version,
             os_version: &os_version(),
         };
-        let Settings { metadata, extended, rules, .. } = &self.settings;
-        Recorder::new(Encoder::new(origin), metadata, *extended, rules.clone())
+        let Settings { metadata, extended, personal_data, rules, .. } = &self.settings;
+        // Only arguments and messages are searched for personal data.
+        let personal =
+            (*extended && *personal_data == PersonalData::Redact).then(PersonalNames::of_this_process);
+        Recorder::new(Encoder::new(origin), metadata, *extended, personal, rules.clone())
     }
 
     /// The values for members that a line of the spool lacks. Recorded lines lack none; lines of a damaged spool may.

@@ -12,6 +12,7 @@ use crate::event::value::Value;
 use crate::identity::deletion::Requestor;
 use crate::instance::for_tests::ForTests;
 use crate::process::GuardedBackend;
+use crate::redact::personal::PersonalData;
 use crate::spool::store::Limits;
 
 /// When events leave the spool.
@@ -148,6 +149,7 @@ pub(crate) struct Settings {
     pub(crate) metadata: Vec<(String, Value<'static>)>,
     pub(crate) rules: AuthorRules,
     pub(crate) extended: bool,
+    pub(crate) personal_data: PersonalData,
     pub(crate) local_only_wins: bool,
     pub(crate) ops_file: Option<PathBuf>,
     /// The variable that names `ops_file`; the file must then exist.

@@ -5,6 +5,7 @@ pub(crate) mod commands;
 pub(crate) mod entropy;
 pub(crate) mod key_names;
 pub(crate) mod key_prefixes;
+pub(crate) mod personal;
 pub(crate) mod prose;
 pub(crate) mod recurrence;
 pub(crate) mod redact;

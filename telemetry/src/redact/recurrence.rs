@@ -1,8 +1,10 @@
 //! A secret that was found once is taken wherever it recurs in the same text.
 
+use std::ops::Range;
+
 use memchr::memmem;
 
-use crate::redact::bytes::{is_word, spend};
+use crate::redact::bytes::{REDACTED, is_word, spend};
 use crate::redact::key_names::{Name, classify};
 use crate::redact::rule::{Found, Rule};
 use crate::redact::values;
@@ -42,7 +44,7 @@ pub(super) fn add(text: &str, found: &mut Vec<Found>) {
                 at += 1;
             }
             let overlaps = at < known && found[at].range.start < range.end;
-            if !overlaps && stands_alone(text.as_bytes(), start, secret) {
+            if !overlaps && stands_alone(text.as_bytes(), start, secret) && !touches_marker(text, &range) {
                 found.push(Found { range, rule: Rule::Again });
             }
         }
@@ -56,6 +58,13 @@ pub(super) fn add(text: &str, found: &mut Vec<Found>) {
             kept
         });
     }
+}
+
+/// Whether a part of the range is a part of a marker.
+fn touches_marker(text: &str, range: &Range<usize>) -> bool {
+    let from = range.start.saturating_sub(REDACTED.len() - 1);
+    let to = text.len().min(range.end + REDACTED.len() - 1);
+    memmem::find(&text.as_bytes()[from..to], REDACTED.as_bytes()).is_some()
 }
 
 fn may_recur(secret: &[u8]) -> bool {

@@ -29,6 +29,7 @@ use std::borrow::Cow;
 
 use crate::redact::bytes::REDACTED;
 use crate::redact::key_names::Name;
+use crate::redact::personal::PersonalNames;
 use crate::redact::rule::{Found, Rule};
 use crate::redact::{commands, key_names, prose, recurrence, scanner, value_span, values};
 
@@ -91,6 +92,16 @@ pub fn find_secrets(text: &str) -> Vec<Found> {
     vec![Found { range: 0..text.len(), rule: Rule::Unstable }]
 }
 
+/// What redaction replaces in an argument or a message of a tool with extended collection: secrets, and then personal data. In
+/// order and without overlap.
+#[must_use]
+pub fn find_in_message(text: &str, personal: &PersonalNames) -> Vec<Found> {
+    let mut all = find_secrets(text);
+    let found = personal.find(&replace(text, &all));
+    merge(&mut all, found);
+    all
+}
+
 /// Adds what was found in the text in which `all` is replaced.
 fn merge(all: &mut Vec<Found>, found: Vec<Found>) {
     // A position in the replaced text, in the original one. Inside of a marker it is the beginning or the end.
@@ -133,7 +144,7 @@ pub(crate) fn is_credential(name: &str) -> bool {
 }
 
 /// Replaces the ranges of `found`, which are in order, without overlap, and end between characters.
-fn replace(text: &str, found: &[Found]) -> String {
+pub(super) fn replace(text: &str, found: &[Found]) -> String {
     let mut out = String::with_capacity(text.len());
     let mut done = 0;
     for Found { range, .. } in found {
@@ -264,7 +275,7 @@ fn announces(before: &[&str], previous: &str, value: &str) -> bool {
         }
         // A password may begin with one dash, but with two dashes it is probably another flag.
         let name = name.trim_start_matches('-');
-        let plain = values::is_plain_word(value.as_bytes()) || values::is_nothing(value.as_bytes(), false);
+        let plain = values::is_plain_word(value.as_bytes()) || values::is_nothing(value.as_bytes(), true);
         return !value.starts_with("--")
             && (is_user || (!matches!(name, "key" | "code") && is_credential(name) && !plain));
     }

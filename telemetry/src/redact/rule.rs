@@ -39,6 +39,8 @@ pub enum Rule {
     Opaque,
     /// A secret that another rule took elsewhere in the same text.
     Again,
+    /// Personal data of this kind.
+    Personal(&'static str),
     /// Text that does not come to rest, which is replaced as a whole.
     Unstable,
 }
@@ -60,6 +62,7 @@ impl Rule {
             Self::PrivateKey => "private-key",
             Self::Opaque => "opaque",
             Self::Again => "again",
+            Self::Personal(kind) => kind,
             Self::Unstable => "unstable",
         }
     }

@@ -280,7 +280,7 @@ pub(super) fn find(text: &[u8], mark: Mark, name: Name, prose: bool) -> Option<R
     if refers(text, start, form) {
         return None;
     }
-    if values::begins_reference(&text[start..]) {
+    if values::begins_call(&text[start..]) {
         return None;
     }
     let opened = values::open(text, start, form == Form::Colon);

@@ -109,7 +109,7 @@ pub(super) fn expression(text: &[u8], start: usize) -> Option<usize> {
     let inside = start + open.len();
     let first = *text.get(inside)?;
     let end = run_within(text, inside, LONGEST, |byte| {
-        byte != close.as_bytes()[0] && !matches!(byte, b'\n' | b'\r')
+        byte != close.as_bytes()[0] && !matches!(byte, b'\n' | b'\r' | b'"')
     });
     let name = run_within(text, inside, LONGEST, is_word);
     let expression = match *open {
@@ -125,10 +125,10 @@ pub(super) fn expression(text: &[u8], start: usize) -> Option<usize> {
     (expression && starts(text, end, close)).then_some(end + close.len())
 }
 
-/// Whether a reference begins here: `getenv("X")`, `var.password`.
-pub(super) fn begins_reference(text: &[u8]) -> bool {
+/// Whether a call that reads the value begins here: `getenv("X")`, `ENV["X"]`.
+pub(super) fn begins_call(text: &[u8]) -> bool {
     let begins = |prefix: &&Text<40>| {
-        prefix.as_bytes()[0].is_ascii_alphabetic() && text.starts_with(prefix.as_bytes())
+        matches!(prefix.as_bytes(), [b'A'..=b'z', .., b'(' | b'[']) && text.starts_with(prefix.as_bytes())
     };
     list(Kind::Reference).iter().any(|prefix| begins(&prefix))
 }
@@ -154,7 +154,14 @@ pub(super) fn is_all_placeholders(value: &[u8]) -> bool {
 
 /// Whether the value is a reference to one that stands elsewhere: `var.db_password`, `os.environ["X"]`, `api-key`.
 pub(super) fn is_reference(value: &[u8], quoted: bool) -> bool {
-    let begins = |prefix: &&Text<40>| value.starts_with(prefix.as_bytes());
+    // Behind `var.` comes a name.
+    let begins = |prefix: &&Text<40>| {
+        let prefix = prefix.as_bytes();
+        value.strip_prefix(prefix).is_some_and(|rest| {
+            !prefix.ends_with(b".")
+                || rest.first().is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'_')
+        })
+    };
     if let Some(prefix) = list(Kind::Reference).iter().find(begins) {
         let prefix = prefix.as_bytes();
         let is_word_like =
@@ -272,10 +279,12 @@ fn call(text: &[u8], at: usize) -> Option<(usize, bool)> {
     match text.get(open)? {
         b'(' => {
             let inside = run_within(text, open + 1, LONGEST, is_space);
-            let known = is_in(Kind::Wrapper, name) || is_in(Kind::Wrapper, path);
+            let known = list(Kind::Wrapper).iter().any(|it| it.as_bytes() == name || it.as_bytes() == path);
             (known || string(text, inside).is_some()).then_some((inside, false))
         }
-        b'{' if slice == at + 2 => Some((run_within(text, open + 1, LONGEST, is_space), true)),
+        b'{' if slice == at + 2 && matches!(path, b"byte" | b"uint8" | b"string") => {
+            Some((run_within(text, open + 1, LONGEST, is_space), true))
+        }
         byte if *byte == b'{' || (is_space(*byte) && text.get(open + 1) == Some(&b'{')) => {
             let brace = if *byte == b'{' { open } else { open + 1 };
             let field = run_within(text, brace + 1, LONGEST, is_space);
@@ -283,7 +292,7 @@ fn call(text: &[u8], at: usize) -> Option<(usize, bool)> {
             let inside = run_within(text, colon + 1, LONGEST, is_space);
             let known =
                 is_in(Kind::Field, &text[field..colon]) && path.first().is_some_and(u8::is_ascii_uppercase);
-            (known && text.get(colon) == Some(&b':')).then_some((inside, false))
+            (known && text.get(colon) == Some(&b':') && inside > colon + 1).then_some((inside, false))
         }
         _ => None,
     }

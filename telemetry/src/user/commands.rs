@@ -189,6 +189,7 @@ fn disable(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
     } else {
         writeln!(out, "Telemetry disabled.")?;
         match not_discarded {
+            None if disabled.pending == Discarded::StillSending => {}
             None => writeln!(out, "All pending events have been discarded.")?,
             Some(reason) => writeln!(out, "{NOT_DISCARDED}: {reason}")?,
         }
@@ -206,8 +207,8 @@ fn not_discarded(pending: &Discarded) -> Option<&str> {
     }
 }
 
-const STILL_SENDING: &str = "A backend has not come back yet from a call that had begun before, and what that call still sends can't be stopped \
-     from here; no call follows it.";
+const STILL_SENDING: &str = "The events that waited have been discarded, except those of a call of a backend that had begun before and has not \
+     come back yet: they may still arrive. No call follows it.";
 
 const NOT_DISCARDED: &str = "Not all of what is stored on this machine could be discarded; none of it is sent without \
                              consent. Mend this and run the command again";

@@ -68,6 +68,7 @@ mod rabbitmq_connection;
 #[cfg(unix)]
 mod rabbitmq_faults;
 #[cfg(unix)]
+mod redact;
 mod references;
 mod refusals;
 mod refusing_platforms;

@@ -310,8 +310,8 @@ proptest! {
     fn nothing_is_left_of_a_secret_that_is_taken(
         at in 0..corpus::SECRETS.len(), before in ".{0,12}", behind in ".{0,12}"
     ) {
-        let sample = &corpus::SECRETS[at];
-        prop_assume!(sample.label == "taken");
+        let taken: Vec<_> = corpus::SECRETS.iter().filter(|sample| sample.label == "taken").collect();
+        let sample = taken[at % taken.len()];
         let sample = corpus::within(sample, &before, &behind);
         let redacted = redact(&sample.text);
         prop_assert!(!corpus::leaks(&sample, &redacted), "{} becomes {}", sample.text, redacted);
