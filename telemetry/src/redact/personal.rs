@@ -15,8 +15,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::redact::bytes::{REDACTED, is_space, is_word, run, run_within, starts, starts_any_case};
-use crate::redact::redact::replace;
-use crate::redact::rule::{Found, Rule};
+use crate::redact::rule::{Found, Rule, replace};
 
 /// Whether personal data are taken out of arguments and messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

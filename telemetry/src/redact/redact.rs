@@ -30,7 +30,7 @@ use std::borrow::Cow;
 use crate::redact::bytes::REDACTED;
 use crate::redact::key_names::Name;
 use crate::redact::personal::PersonalNames;
-use crate::redact::rule::{Found, Rule};
+use crate::redact::rule::{Found, Rule, replace};
 use crate::redact::{commands, key_names, prose, recurrence, scanner, value_span, values};
 
 /// The number of scans after which text that still changes is replaced as a whole.
@@ -141,19 +141,6 @@ pub(crate) fn is_harmless_word(text: &str) -> bool {
 /// Whether a value with this name is a credential, such as `client_secret`, `X-Api-Key` or `DB_PASSWORD`.
 pub(crate) fn is_credential(name: &str) -> bool {
     !matches!(key_names::classify(name.as_bytes()), Name::Other | Name::Suspect)
-}
-
-/// Replaces the ranges of `found`, which are in order, without overlap, and end between characters.
-pub(super) fn replace(text: &str, found: &[Found]) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut done = 0;
-    for Found { range, .. } in found {
-        out.push_str(&text[done..range.start]);
-        out.push_str(REDACTED);
-        done = range.end;
-    }
-    out.push_str(&text[done..]);
-    out
 }
 
 /// The parts of an event besides its name.

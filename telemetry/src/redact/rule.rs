@@ -2,6 +2,8 @@
 
 use std::{fmt, ops::Range};
 
+use crate::redact::bytes::REDACTED;
+
 /// A secret in a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
@@ -75,4 +77,17 @@ impl fmt::Display for Rule {
             other => f.write_str(other.id()),
         }
     }
+}
+
+/// Replaces the ranges of `found`, which are in order, without overlap, and end between characters.
+pub(super) fn replace(text: &str, found: &[Found]) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut done = 0;
+    for Found { range, .. } in found {
+        out.push_str(&text[done..range.start]);
+        out.push_str(REDACTED);
+        done = range.end;
+    }
+    out.push_str(&text[done..]);
+    out
 }
