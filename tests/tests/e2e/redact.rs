@@ -19,7 +19,7 @@ fn redact_shows_the_text_that_is_stored_and_the_rules() {
         .with_code(0);
     assert_eq!(ended.stdout, REDACTED);
     for line in
-        ["1:19: 9 bytes by the rule name", "2:9: 5 bytes by the rule url", "2:22: 8 bytes by the rule ip"]
+        ["1:19: 9 bytes by the rule name", "2:9: 5 bytes by the rule url", "2:23: 8 bytes by the rule ip"]
     {
         assert!(ended.stderr.contains(line), "{line}: {}", ended.stderr);
     }
