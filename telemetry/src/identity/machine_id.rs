@@ -26,8 +26,21 @@ use crate::random;
 
 /// The derived id for `tool`: 32 hexadecimal digits.
 pub(crate) fn id(tool: &str) -> String {
-    static SYSTEM: OnceLock<String> = OnceLock::new();
-    derive(tool, SYSTEM.get_or_init(|| system_id().unwrap_or_else(random_text)))
+    derive(tool, &system().id)
+}
+
+/// The id of the machine, and whether the next process finds the same.
+struct System {
+    id: String,
+    lasts: bool,
+}
+
+fn system() -> &'static System {
+    static SYSTEM: OnceLock<System> = OnceLock::new();
+    SYSTEM.get_or_init(|| match system_id() {
+        Some(id) => System { id, lasts: true },
+        None => System { id: random_text(), lasts: false },
+    })
 }
 
 /// The place of a system's id where there is none, or where nothing may lead from the old one to the new one.
@@ -142,7 +155,7 @@ impl MachineIdFile {
             let _lock = ReplaceLock::of(file)?;
             // A file of another user is not replaced.
             look(file)?;
-            keep(file, &id)
+            keep(file, &id, Survives::PowerFailure)
         };
         rotate().map_err(|error| {
             let file = self.file.clone().unwrap_or_else(|| PathBuf::from(NAME));
@@ -159,13 +172,14 @@ impl MachineIdFile {
             return Ok(id);
         }
         let id = id(&self.tool);
-        keep(file, &id)?;
+        // A file that a power failure takes comes back with the same id, so the first run need not wait for the disk.
+        keep(file, &id, if system().lasts { Survives::Crash } else { Survives::PowerFailure })?;
         Ok(id)
     }
 }
 
-fn keep(file: &Path, id: &str) -> io::Result<()> {
-    files::replace(file, format!("{id}\n").as_bytes(), Mode::Private, Survives::PowerFailure)
+fn keep(file: &Path, id: &str, survives: Survives) -> io::Result<()> {
+    files::replace(file, format!("{id}\n").as_bytes(), Mode::Private, survives)
 }
 
 /// The id in the file; `None` when the file is missing, or is this user's and has no valid id.
