@@ -4,7 +4,7 @@
 use std::{fs, panic::catch_unwind, process::Command, thread, time::Duration};
 
 use jackfield::{Deliver, EventKind, Telemetry};
-use jackfield_test_support::rerun_by;
+use jackfield_test_support::{Load, rerun_by};
 
 /// The recipe of the guide.
 fn recipe() {
@@ -94,20 +94,15 @@ fn the_recipe_a_thousand_times() {
 #[cfg(unix)]
 fn a_thousand_of_a_thousand_pass_at_nice_19_under_load() {
     let cores = thread::available_parallelism().map_or(2, usize::from);
-    let mut load: Vec<_> = (0..2 * cores)
-        .map(|_| Command::new("sh").args(["-c", "while :; do :; done"]).spawn().expect("sh"))
-        .collect();
+    let load = Load::start(2 * cores);
     let folder = tempfile::tempdir().expect("a folder");
     let mut nice = Command::new("nice");
     nice.args(["-n", "19"]).env("TMPDIR", folder.path());
     let done = rerun_by(nice, "the_recipe_a_thousand_times").output().expect("nice");
-    for busy in &mut load {
-        busy.kill().expect("ours");
-        busy.wait().expect("ours");
-    }
+    drop(load);
     let said = String::from_utf8_lossy(&done.stdout);
     let passed = said.lines().find(|line| line.starts_with("passed")).unwrap_or("no answer");
-    println!("{passed} of {RUNS} at nice 19, beside {} busy processes on {cores} cores", load.len());
+    println!("{passed} of {RUNS} at nice 19, beside {} busy processes on {cores} cores", 2 * cores);
     assert_eq!(passed, format!("passed {RUNS} times"), "{}", String::from_utf8_lossy(&done.stderr));
     let left: Vec<_> = fs::read_dir(folder.path()).expect("readable").collect();
     assert!(left.is_empty(), "left behind: {left:?}");

@@ -1,5 +1,5 @@
 //! What a vendor pays for the contract: the crates and the clean build of the smallest plugin. And what a tool's author
-//! pays for telemetry: the same of a program that has it, over the program without it.
+//! pays for telemetry: the same of a program that has it, over the program without it. And the size of the command.
 
 use std::{
     collections::BTreeSet,
@@ -9,12 +9,15 @@ use std::{
     time::Duration,
 };
 
-use crate::rows::{Rows, show, time};
+use jackfield_tests::Build;
+
+use crate::rows::{Rows, goal, show, time};
 
 pub(crate) fn measure(rows: &mut Rows) {
     package(rows, "smallest Rust plugin", "minimal");
     package(rows, "the same without type layouts", "lean");
     embedding(rows);
+    command(rows);
 }
 
 fn workspace() -> &'static Path {
@@ -68,43 +71,105 @@ const EMBEDDING: &str = r#"fn main() {
     println!("exported");
     telemetry.track("feature.used", "export", &[("format", "pdf")]);
 }"#;
+const POSTHOG: &str = r#"fn main() {
+    let client = posthog_rs::client("key");
+    println!("exported");
+    let mut event = posthog_rs::Event::new("feature.used", "0123456789abcdef0123456789abcdef");
+    let _ = event.insert_prop("format", "pdf");
+    let _ = client.capture(event);
+}"#;
 
-/// What the crate costs a program, in the release profile that cargo has by default, stripped.
+/// What the crate costs a program, in the release profile that cargo has by default, stripped, beside what a peer costs.
 fn embedding(rows: &mut Rows) {
     let folder = tempfile::tempdir().expect("a folder");
-    let jackfield = format!("jackfield = {{ path = {:?} }}\n", workspace().join("telemetry"));
-    let (bare, with) =
-        (tool(folder.path(), "bare", "", BARE), tool(folder.path(), "with", &jackfield, EMBEDDING));
-    let what = "a program with the crate, over the same without it";
-    rows.figure(&format!("{what}: crates"), crates(&with, "with").to_string(), String::new());
+    let folder = folder.path();
+    let ours = format!("jackfield = {{ path = {:?} }}\n", workspace().join("telemetry"));
+    let without_features = ours.replace(" }", ", default-features = false }");
+    let theirs = "posthog-rs = { version = \"0.30\", default-features = false }\n";
     const CLAP: &str = "clap = { version = \"4.6\", features = [\"derive\"] }\n";
-    let added = |name, jackfield: &str| {
-        let with = crates(&tool(folder.path(), name, &format!("{CLAP}{jackfield}"), BARE), name);
-        with - crates(&tool(folder.path(), "clap-alone", CLAP, BARE), "clap-alone")
-    };
-    let what = "crates that the crate adds to a program with clap";
-    rows.figure(what, added("with-clap", &jackfield).to_string(), String::new());
-    let without_features = jackfield.replace(" }", ", default-features = false }");
-    rows.figure(
-        &format!("{what}, without default features"),
-        added("without-features", &without_features).to_string(),
-        String::new(),
+    let with_clap =
+        |name, dependency: &str| crates(&tool(folder, name, &format!("{CLAP}{dependency}"), BARE), name);
+    let clap = with_clap("clap-alone", "");
+    let peer = with_clap("clap-posthog", theirs) - clap;
+    for (name, dependency, which, most) in [
+        ("clap-with", &ours, "", 45),
+        ("clap-without-features", &without_features, ", without default features", 25),
+    ] {
+        let added = with_clap(name, dependency) - clap;
+        rows.compared(
+            &format!("crates that the crate adds to a program with clap{which}"),
+            added.to_string(),
+            ("posthog-rs", &peer.to_string()),
+            added as f64 / peer as f64,
+            goal(&format!("at most {most}"), added <= most),
+        );
+    }
+
+    let cost =
+        |name: &str, dependency: &str, main: &str| Cost::of(&tool(folder, name, dependency, main), name);
+    let bare = cost("bare", "", BARE);
+    let (ours, theirs) =
+        (cost("with", &ours, EMBEDDING).over(&bare), cost("peer", theirs, POSTHOG).over(&bare));
+    let what = "a program with the crate, over the same without it";
+    let ratio = ours.processor / theirs.processor;
+    let seconds = |cost: &Cost| format!("{:.1} s", cost.processor);
+    rows.compared(
+        &format!("{what}: processor time of a clean release build"),
+        seconds(&ours),
+        ("posthog-rs", &seconds(&theirs)),
+        ratio,
+        goal("at most 0.40", ratio <= 0.4),
     );
-    let build = |folder: &Path, name: &str| {
-        let (took, _) = cargo(folder, &["build", "--quiet", "--release"]);
-        let file = format!("target/release/{name}{}", std::env::consts::EXE_SUFFIX);
-        (took, size(&folder.join(file)) as f64 / 1e6)
-    };
-    let (bare, with) = (build(&bare, "bare"), build(&with, "with"));
-    rows.figure(
-        &format!("{what}: clean release build"),
-        format!("{:.1} s", with.0.as_secs_f64() - bare.0.as_secs_f64()),
-        String::new(),
+    let bytes = |cost: &Cost| format!("{:.2} MB", cost.bytes / 1e6);
+    rows.compared(
+        &format!("{what}: stripped"),
+        bytes(&ours),
+        ("posthog-rs", &bytes(&theirs)),
+        ours.bytes / theirs.bytes,
+        goal("at most 1.5 MB", ours.bytes <= 1.5e6),
     );
-    rows.figure(&format!("{what}: stripped"), format!("{:.2} MB", with.1 - bare.1), String::new());
 }
 
-/// A package of one file, whose dependencies have the versions that they have here.
+/// What a program costs.
+struct Cost {
+    /// Seconds that the processors have worked on a clean release build.
+    processor: f64,
+    /// Size of the stripped program.
+    bytes: f64,
+}
+
+impl Cost {
+    fn of(folder: &Path, name: &str) -> Self {
+        let before = children_seconds();
+        cargo(folder, &["build", "--quiet", "--release"]);
+        let processor = children_seconds() - before;
+        let file = format!("target/release/{name}{}", std::env::consts::EXE_SUFFIX);
+        Self { processor, bytes: size(&folder.join(file)) as f64 }
+    }
+
+    fn over(self, bare: &Self) -> Self {
+        Self { processor: self.processor - bare.processor, bytes: self.bytes - bare.bytes }
+    }
+}
+
+/// Processor time of this process's children that have ended, and of theirs, in seconds.
+#[cfg(target_os = "linux")]
+fn children_seconds() -> f64 {
+    let stat = fs::read_to_string("/proc/self/stat").expect("Linux");
+    // After the name in parentheses, which may have spaces: `cutime` and `cstime` of proc_pid_stat(5).
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
+    let ticks: u64 = fields.skip(13).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    ticks as f64 / rustix::param::clock_ticks_per_second() as f64
+}
+
+/// Other systems have only the clock.
+#[cfg(not(target_os = "linux"))]
+fn children_seconds() -> f64 {
+    static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    START.get_or_init(std::time::Instant::now).elapsed().as_secs_f64()
+}
+
+/// A package of one file, whose dependencies have the versions that they have here, or those of the peers.
 fn tool(folder: &Path, name: &str, dependencies: &str, main: &str) -> PathBuf {
     let folder = folder.join(name);
     fs::create_dir_all(folder.join("src")).expect("writable");
@@ -114,8 +179,16 @@ fn tool(folder: &Path, name: &str, dependencies: &str, main: &str) -> PathBuf {
     );
     fs::write(folder.join("Cargo.toml"), manifest).expect("writable");
     fs::write(folder.join("src/main.rs"), main).expect("writable");
-    fs::copy(workspace().join("Cargo.lock"), folder.join("Cargo.lock")).expect("writable");
+    let lock = if dependencies.contains("posthog") { "tests/peers-bench/Cargo.lock" } else { "Cargo.lock" };
+    fs::copy(workspace().join(lock), folder.join("Cargo.lock")).expect("writable");
     // Fetched and pruned before the clock starts.
     cargo(&folder, &["fetch", "--quiet"]);
     folder
+}
+
+/// What ops and vendors install.
+fn command(rows: &mut Rows) {
+    let size = size(&Build::package("jackfield-cli").release().binary("jackfield"));
+    let what = "the command `jackfield`: release build, stripped";
+    rows.figure(what, format!("{:.2} MB", size as f64 / 1e6), goal("at most 6 MB", size <= 6_000_000));
 }

@@ -66,7 +66,7 @@ pub(crate) fn measure(rows: &mut Rows) {
     let plugin = Build::package("fixture-minimal").release().library();
     let small = fs::metadata(&plugin).expect("there").len() as usize;
 
-    for (kind, size, most) in [("small", small, Some(4.0)), ("large", LARGE, None)] {
+    for (kind, size, most) in [("small", small, Some(3.0)), ("large", LARGE, None)] {
         let ours = copies(folder, &plugin, size, kind);
         let theirs = copies(folder, &plugin, size, &format!("raw{kind}"));
         let (mut readies, mut raws) = (Vec::new(), Vec::new());

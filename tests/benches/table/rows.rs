@@ -28,16 +28,21 @@ impl Rows {
         most: Option<f64>,
     ) {
         let ratio = ours.as_secs_f64() / baseline.1.as_secs_f64();
-        let goal = most.map_or_else(String::new, |most| {
-            format!("at most {most:.2}: {}", if ratio <= most { "met" } else { "missed" })
-        });
-        self.0.push([
-            what.to_owned(),
-            show(ours),
-            format!("{} ({})", show(baseline.1), baseline.0),
-            format!("{ratio:.2}"),
-            goal,
-        ]);
+        let goal = most.map_or_else(String::new, |most| goal(&format!("at most {most:.2}"), ratio <= most));
+        self.compared(what, show(ours), (baseline.0, &show(baseline.1)), ratio, goal);
+    }
+
+    /// A figure against a baseline, both as they are shown.
+    pub(crate) fn compared(
+        &mut self,
+        what: &str,
+        ours: String,
+        baseline: (&str, &str),
+        ratio: f64,
+        goal: String,
+    ) {
+        let baseline = format!("{} ({})", baseline.1, baseline.0);
+        self.0.push([what.to_owned(), ours, baseline, format!("{ratio:.2}"), goal]);
     }
 
     /// A figure of its own.
@@ -60,6 +65,11 @@ impl Rows {
             }
         }
     }
+}
+
+/// A goal, and whether it is met.
+pub(crate) fn goal(goal: &str, is_met: bool) -> String {
+    format!("{goal}: {}", if is_met { "met" } else { "missed" })
 }
 
 /// A duration with three digits.

@@ -3,12 +3,14 @@
 #![forbid(unsafe_code)]
 
 mod harness;
+mod load;
 mod made;
 mod rerun;
 mod wait;
 
 pub use crate::{
     harness::{Test, run_tests},
+    load::Load,
     made::{assert_schema, same_or_bless},
     rerun::{rerun, rerun_by},
     wait::{LONG, wait_for, wait_until, within},
