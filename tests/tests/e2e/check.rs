@@ -124,13 +124,24 @@ fn a_child_whose_parent_is_killed_ends() {
 
 #[test]
 fn fixtures_that_are_right_pass() {
-    let none = ["schema", "wrong-types", "unreachable", "deadline", "cancel", "deletion", "preview", "probe"];
+    let none = [
+        "schema",
+        "wrong-types",
+        "schema-keys",
+        "unreachable",
+        "deadline",
+        "cancel",
+        "deletion",
+        "preview",
+        "probe",
+    ];
     for name in ["minimal", "lean"] {
         passes(&fixture(name), &[], &none);
     }
     let serial = [
         "schema",
         "wrong-types",
+        "schema-keys",
         "unreachable",
         "deadline",
         "cancel",
@@ -140,7 +151,11 @@ fn fixtures_that_are_right_pass() {
         "probe",
     ];
     passes(&fixture("serial"), &["--config-json", r#"{"sleep_ms":1}"#], &serial);
-    passes(&fixture("hostile"), &[], &["schema", "wrong-types", "unreachable", "deadline", "cancel"]);
+    passes(
+        &fixture("hostile"),
+        &[],
+        &["schema", "wrong-types", "schema-keys", "unreachable", "deadline", "cancel"],
+    );
     passes(&c_conduct("WELL_BEHAVED"), &[], &["deletion", "preview", "probe"]);
 }
 
@@ -257,7 +272,8 @@ fn what_belongs_to_the_tool_is_left_alone() {
         ("SETS_SIGPIPE", "handler of signal 13"),
         ("LOCKS_MEMORY", "locked memory"),
     ] {
-        let report = fails(&site, &c_conduct(variant), &[], &["process-state"]);
+        let only = ["--only", "process-state", "--only", "process-exit"];
+        let report = fails(&site, &c_conduct(variant), &only, &["process-state"]);
         assert!(report.to_string().contains(&format!("changed: {named}\"")), "{report:#}");
     }
     fails(&site, &c_conduct("PRINTS"), &[], &["stdout"]);
@@ -301,6 +317,8 @@ fn each_breach_of_the_contract_is_found_by_its_check() {
         ("FOLLOWS_EMPTY_LISTS", &["empty-pointers"]),
         ("REJECTS", &["unreachable", "deadline"]),
         ("FAILS", &["unreachable", "deadline"]),
+        ("SCHEMA_WANTS_MORE", &["open"]),
+        ("SCHEMA_NAMES_MORE", &["schema-keys"]),
         ("CLAIMS_DELIVERY", &["unreachable", "deadline"]),
         ("FORGETS_MANY", &["outcomes"]),
         ("WRITES_BATCH", &["read-only"]),
@@ -309,6 +327,7 @@ fn each_breach_of_the_contract_is_found_by_its_check() {
     ] {
         fails(&site, &c_conduct(variant), &[], expected);
     }
+    fails(&site, &c_conduct("TAKES_MORE"), &["--only", "unknown-keys"], &["unknown-keys"]);
     for (variant, check) in [("REPORTS_LATE", "late-calls"), ("KEEPS_CALL", "outcomes")] {
         let report = fails(&site, &c_conduct(variant), &["--only", check], &[check]);
         assert!(report.to_string().contains("calls were used after they had returned"), "{report:#}");

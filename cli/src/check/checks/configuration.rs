@@ -4,11 +4,19 @@ use jackfield::forward::OptionsSchema;
 use jackfield_loader::{conformance::Terms, plugin_api::abi};
 use serde_json::{Map, Value, json};
 
-use crate::check::harness::{self, CheckError, CheckResult, Harness, TIMEOUT, fail, skip};
+use crate::check::harness::{self, CheckResult, Harness, TIMEOUT, fail, skip};
 
-/// Opens with the given options.
+/// Opens with the given options, which the plugin's own schema has to allow.
 pub(super) fn open(harness: &Harness) -> CheckResult {
     harness::end(harness.open()?)?;
+    let schema = harness.schema().and_then(|schema| OptionsSchema::parse(&schema.to_string()).ok());
+    let faults = schema.map(|schema| schema.faults(&Value::from(harness.config.clone()))).unwrap_or_default();
+    if let Some(fault) = faults.first() {
+        return Err(fail(
+            format!("the plugin takes options that its schema refuses: `{}`: {}", fault.path, fault.what),
+            "make the schema what the plugin takes: hosts refuse by the schema before the plugin is asked",
+        ));
+    }
     let options = harness.config.len();
     Ok(if options == 0 {
         "opened without options".to_owned()
@@ -22,8 +30,96 @@ pub(super) fn unknown_keys(harness: &Harness) -> CheckResult {
     const UNKNOWN: &str = "jackfield_check_unknown";
     let mut config = harness.config.clone();
     config.insert(UNKNOWN.to_owned(), json!(1));
-    refused(harness, &config, UNKNOWN, "unknown")?;
+    let said = refused(harness, &config, UNKNOWN, "unknown")?;
+    let schema = harness.schema().unwrap_or_default();
+    let known = schema.get("properties").and_then(Value::as_object);
+    // The words of serde, which names what it expected in these quotes.
+    let expected = said.split_once("expected one of ").map_or("", |(_, list)| list);
+    let untold = expected
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .find(|key| known.is_some_and(|known| !known.contains_key(*key)));
+    if let Some(key) = untold {
+        return Err(fail(
+            format!("the plugin takes the option `{key}`, and its schema does not name it"),
+            "name each option in `properties`: hosts refuse a key that the schema does not name",
+        ));
+    }
     Ok("an unknown key is refused and named".to_owned())
+}
+
+/// Each key that the schema names has to be one that the plugin knows.
+pub(super) fn schema_keys(harness: &Harness) -> CheckResult {
+    let Some(schema) = harness.schema() else {
+        return Err(skip("the metadata has no schema that names options"));
+    };
+    let properties = schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
+    let (mut known, mut undecided) = (0, 0);
+    for (key, of_key) in &properties {
+        if harness.config.contains_key(key) {
+            known += 1;
+            continue;
+        }
+        let mut config = harness.config.clone();
+        config.insert(key.clone(), example(&schema, of_key));
+        let terms = Terms::new(TIMEOUT);
+        let (answer, instance) = harness.subject.open(&Value::from(config).to_string(), &terms);
+        if let Some(instance) = instance {
+            harness::end(instance)?;
+            known += 1;
+            continue;
+        }
+        harness::judge("open", &answer, &terms)?;
+        let said = harness::said(&answer);
+        // The words of serde, and the usual ones.
+        let is_unknown =
+            ["key", "field", "option", "member"].iter().any(|what| said.contains(&format!("unknown {what}")));
+        if is_unknown && said.contains(key.as_str()) {
+            return Err(fail(
+                format!("the schema names the option `{key}`, and the plugin does not know it: {said}"),
+                "remove the key from the schema, or read it",
+            ));
+        }
+        // Another value would be right, or another option must be there, too.
+        undecided += 1;
+    }
+    match (known, undecided) {
+        (0, 0) => Err(skip("the schema names no option")),
+        (known, 0) => Ok(format!("{known} options of the schema are taken")),
+        _ => Ok(format!(
+            "{known} options of the schema are taken, {undecided} are refused for another reason than their name"
+        )),
+    }
+}
+
+/// A value that the part of a schema allows, as far as that is told by its simple keywords.
+fn example(schema: &Value, part: &Value) -> Value {
+    if let Some(name) = part.get("$ref").and_then(Value::as_str)
+        && let Some(meant) = name.strip_prefix('#').and_then(|path| schema.pointer(path))
+    {
+        return example(schema, meant);
+    }
+    let listed =
+        ["examples", "enum", "anyOf", "oneOf"].map(|list| part.get(list).and_then(|list| list.get(0)));
+    if let Some(value) = part.get("const") {
+        return value.clone();
+    }
+    match (part.get("default"), listed) {
+        (Some(value), _) if !value.is_null() => value.clone(),
+        (_, [Some(value), ..] | [_, Some(value), ..]) => value.clone(),
+        (_, [_, _, Some(form), _] | [_, _, _, Some(form)]) => example(schema, form),
+        _ => {
+            let kind = part.get("type").map_or(&Value::Null, |kind| kind.get(0).unwrap_or(kind));
+            match kind.as_str() {
+                Some("boolean") => json!(true),
+                Some("integer" | "number") => part.get("minimum").cloned().unwrap_or_else(|| json!(1)),
+                Some("array") => json!([]),
+                Some("object") => json!({}),
+                _ => json!("x"),
+            }
+        }
+    }
 }
 
 /// A value of a wrong type has to be refused, for each option whose type is in the schema.
@@ -55,8 +151,8 @@ pub(super) fn wrong_types(harness: &Harness) -> CheckResult {
     Ok(format!("wrong types of {tried} options are refused and named"))
 }
 
-/// The plugin has to refuse the configuration, and to name `key`.
-fn refused(harness: &Harness, config: &Map<String, Value>, key: &str, what: &str) -> Result<(), CheckError> {
+/// The plugin has to refuse the configuration, and to name `key`. Gives what it has said.
+fn refused(harness: &Harness, config: &Map<String, Value>, key: &str, what: &str) -> CheckResult {
     let advice = "return STATUS_INVALID_CONFIG, with the key as the subject of `explain`: a user who misspells an option needs that message";
     let terms = Terms::new(TIMEOUT);
     let (answer, instance) = harness.subject.open(&Value::from(config.clone()).to_string(), &terms);
@@ -80,5 +176,5 @@ fn refused(harness: &Harness, config: &Map<String, Value>, key: &str, what: &str
         );
         return Err(fail(found, advice));
     }
-    Ok(())
+    Ok(harness::said(&answer))
 }

@@ -46,11 +46,12 @@ pub(crate) const LEFTOVERS: &str = "leftovers";
 /// The child of this check ends by a return from `main`, so that the destructors of all libraries run.
 pub(crate) const EXIT: &str = "process-exit";
 
-pub(crate) const CHECKS: [Check; 29] = [
+pub(crate) const CHECKS: [Check; 30] = [
     Check { needs_open: false, ..check(LOAD, metadata::load) },
     Check { needs_open: false, ..check(OPEN, configuration::open) },
     check("unknown-keys", configuration::unknown_keys),
     check("wrong-types", configuration::wrong_types),
+    check("schema-keys", configuration::schema_keys),
     check("batch-sizes", events::sizes),
     check("strings", events::strings),
     check("event-shapes", events::shapes),
