@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::redact::bytes::{REDACTED, is_space, is_word, run, run_within, starts, starts_any_case};
-use crate::redact::rule::{Found, Rule, replace};
+use crate::redact::rule::{Found, Rule, merge, replace};
 
 /// Whether personal data are taken out of arguments and messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -68,6 +68,23 @@ impl PersonalNames {
     /// What [`redact`](Self::redact) replaces, in order and without overlap.
     #[must_use]
     pub fn find(&self, text: &str) -> Vec<Found> {
+        /// What a scan replaces may show where something else ends.
+        const SCANS: usize = 8;
+        let mut all = Vec::new();
+        let mut now = Cow::Borrowed(text);
+        for _ in 0..SCANS {
+            let found = self.scan(&now);
+            if found.is_empty() {
+                break;
+            }
+            let next = replace(&now, &found);
+            merge(&mut all, found);
+            now = Cow::Owned(next);
+        }
+        all
+    }
+
+    fn scan(&self, text: &str) -> Vec<Found> {
         let bytes = text.as_bytes();
         let mut found: Vec<Found> = Vec::new();
         let mut at = 0;

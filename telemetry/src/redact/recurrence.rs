@@ -79,5 +79,6 @@ fn may_recur(secret: &[u8]) -> bool {
 fn stands_alone(text: &[u8], start: usize, secret: &[u8]) -> bool {
     let end = start + secret.len();
     let word = |at: Option<usize>| at.and_then(|at| text.get(at)).is_some_and(|byte| is_word(*byte));
-    secret.len() > 16 || !(word(start.checked_sub(1)) || word(Some(end)))
+    let made_up = secret.len() >= SHORTEST_WORD && secret.iter().any(u8::is_ascii_digit);
+    made_up || secret.len() > 16 || !(word(start.checked_sub(1)) || word(Some(end)))
 }

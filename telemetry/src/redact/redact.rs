@@ -30,7 +30,7 @@ use std::borrow::Cow;
 use crate::redact::bytes::REDACTED;
 use crate::redact::key_names::Name;
 use crate::redact::personal::PersonalNames;
-use crate::redact::rule::{Found, Rule, replace};
+use crate::redact::rule::{Found, Rule, merge, replace};
 use crate::redact::{commands, key_names, prose, recurrence, scanner, value_span, values};
 
 /// The number of scans after which text that still changes is replaced as a whole.
@@ -100,37 +100,6 @@ pub fn find_in_message(text: &str, personal: &PersonalNames) -> Vec<Found> {
     let found = personal.find(&replace(text, &all));
     merge(&mut all, found);
     all
-}
-
-/// Adds what was found in the text in which `all` is replaced.
-fn merge(all: &mut Vec<Found>, found: Vec<Found>) {
-    // A position in the replaced text, in the original one. Inside of a marker it is the beginning or the end.
-    let original = |at: usize, end: bool| {
-        let mut shift = 0_isize;
-        for it in all.iter() {
-            let start = it.range.start.saturating_add_signed(-shift);
-            if at <= start {
-                break;
-            }
-            if at < start + REDACTED.len() {
-                return if end { it.range.end } else { it.range.start };
-            }
-            shift += it.range.len().cast_signed() - REDACTED.len().cast_signed();
-        }
-        at.saturating_add_signed(shift)
-    };
-    let found: Vec<_> = found
-        .into_iter()
-        .map(|it| Found {
-            range: original(it.range.start, false)..original(it.range.end, true),
-            rule: it.rule,
-        })
-        .collect();
-    all.retain(|old| {
-        !found.iter().any(|new| new.range.start <= old.range.start && old.range.end <= new.range.end)
-    });
-    all.extend(found);
-    all.sort_by_key(|it| it.range.start);
 }
 
 /// Whether `text` is a word of letters, digits, `_` and `-` that [`redact`] leaves as it is.

@@ -91,3 +91,34 @@ pub(super) fn replace(text: &str, found: &[Found]) -> String {
     out.push_str(&text[done..]);
     out
 }
+
+/// Adds what was found in the text in which `all` is replaced.
+pub(super) fn merge(all: &mut Vec<Found>, found: Vec<Found>) {
+    // A position in the replaced text, in the original one. Inside of a marker it is the beginning or the end.
+    let original = |at: usize, end: bool| {
+        let mut shift = 0_isize;
+        for it in all.iter() {
+            let start = it.range.start.saturating_add_signed(-shift);
+            if at <= start {
+                break;
+            }
+            if at < start + REDACTED.len() {
+                return if end { it.range.end } else { it.range.start };
+            }
+            shift += it.range.len().cast_signed() - REDACTED.len().cast_signed();
+        }
+        at.saturating_add_signed(shift)
+    };
+    let found: Vec<_> = found
+        .into_iter()
+        .map(|it| Found {
+            range: original(it.range.start, false)..original(it.range.end, true),
+            rule: it.rule,
+        })
+        .collect();
+    all.retain(|old| {
+        !found.iter().any(|new| new.range.start <= old.range.start && old.range.end <= new.range.end)
+    });
+    all.extend(found);
+    all.sort_by_key(|it| it.range.start);
+}

@@ -467,7 +467,7 @@ fn announced(text: &[u8], start: usize, end: usize) -> Option<Step> {
     match found {
         Some(found) => Some(Step::over(found, rule)),
         None if name == Name::Suspect => None,
-        None => Some(Step::to(from.max(end))),
+        None => Some(Step::to(end)),
     }
 }
 
