@@ -8,7 +8,7 @@ use std::{ffi::OsString, fs, path::Path, time::Duration};
 use clap::Parser;
 use common::builder;
 use jackfield::plugin_api::{Backend, Batch, Call, Error, Host, Outcome, Outcomes, export::NoConfig};
-use jackfield::{EmailDeletion, MemoryBackend, Telemetry, commands::TelemetryCommand};
+use jackfield::{Deliver, EmailDeletion, MemoryBackend, Telemetry, commands::TelemetryCommand};
 
 #[derive(Parser)]
 struct Cli {
@@ -29,6 +29,31 @@ fn json(telemetry: &Telemetry, command: &str) -> (i32, serde_json::Value) {
     let (code, out, err) = run(telemetry, &[command, "--json"]);
     assert_eq!(err, "");
     (code, serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}")))
+}
+
+#[test]
+fn status_says_that_a_spool_that_was_cut_may_lack_more() {
+    let folder = tempfile::tempdir().expect("a folder");
+    common::consent(folder.path());
+    let consented = || {
+        let memory = MemoryBackend::new();
+        builder(folder.path()).backend("memory", memory.maker()).deliver(Deliver::ByHand).build()
+    };
+    let telemetry = consented();
+    for name in ["a", "b", "c", "d"] {
+        telemetry.track("a", name, &[]);
+    }
+    telemetry.close();
+    let spool = common::spool(folder.path()).folder().to_owned();
+    let files = fs::read_dir(spool).expect("there").map(|entry| entry.expect("readable").path());
+    let segment =
+        files.into_iter().find(|file| file.extension().is_some_and(|it| it == "jsonl")).expect("a segment");
+    let text = fs::read(&segment).expect("readable");
+    fs::write(&segment, &text[..text.len() / 2 - 20]).expect("writable");
+    let telemetry = consented();
+    telemetry.flush(Duration::from_secs(60));
+    let (_, out, _) = run(&telemetry, &["status"]);
+    assert!(out.contains("\nDropped: at least 1 (damaged line)\n"), "{out}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::api::telemetry::Telemetry;
 use crate::consent::consent::Collection;
 use crate::delivery::backend_state::BackendState;
 use crate::delivery::configured_backend::ConfiguredBackend;
+use crate::error::DropReason;
 use crate::instance::select_backends::Selected;
 use crate::instance::settings::{Deliver, Settings};
 use crate::{detached, files};
@@ -241,8 +242,11 @@ fn collection_text(collection: Collection) -> &'static str {
 impl Status {
     /// The numbers of lost events and their reasons.
     pub(super) fn dropped_text(&self) -> String {
-        let reasons: Vec<_> = self.dropped.iter().map(|(reason, n)| format!("{n} ({reason})")).collect();
-        reasons.join(", ")
+        // A file that was cut has lost lines beside the one that the cut went through.
+        let cut = DropReason::Damaged.to_string();
+        let least = |reason: &String| if *reason == cut { "at least " } else { "" };
+        let reasons = self.dropped.iter().map(|(reason, n)| format!("{}{n} ({reason})", least(reason)));
+        reasons.collect::<Vec<_>>().join(", ")
     }
 }
 
