@@ -56,8 +56,9 @@ typedef struct jackfield_instance jackfield_instance;
 #endif
 #endif
 
-// The metadata's `compiler`.
-#if defined(__clang__)
+// The metadata's `compiler`, `language` and `panic`: define them before the header for another language that takes it in.
+#if defined(JACKFIELD_COMPILER)
+#elif defined(__clang__)
 #define JACKFIELD_COMPILER __VERSION__
 #elif defined(__GNUC__)
 #define JACKFIELD_COMPILER "gcc " __VERSION__
@@ -67,12 +68,31 @@ typedef struct jackfield_instance jackfield_instance;
 #define JACKFIELD_COMPILER ""
 #endif
 
+#if defined(__cpp_exceptions)
+#include <exception>
+#endif
+
 #ifdef __cplusplus
-#define JACKFIELD_LANGUAGE "c++"
+#define JACKFIELD_THIS_LANGUAGE "c++"
 #define JACKFIELD_STATIC_ASSERT(condition, text) static_assert(condition, text)
+#define JACKFIELD_CAST(type, value) reinterpret_cast<type>(value)
+#define JACKFIELD_NUMBER(type, value) static_cast<type>(value)
 #else
-#define JACKFIELD_LANGUAGE "c"
+#define JACKFIELD_THIS_LANGUAGE "c"
 #define JACKFIELD_STATIC_ASSERT(condition, text) _Static_assert(condition, text)
+#define JACKFIELD_CAST(type, value) ((type)(value))
+#define JACKFIELD_NUMBER(type, value) ((type)(value))
+#endif
+#ifndef JACKFIELD_LANGUAGE
+#define JACKFIELD_LANGUAGE JACKFIELD_THIS_LANGUAGE
+#endif
+// A plugin in C++ with exceptions catches them with `JACKFIELD_CATCH`, as one in Rust catches panics.
+#ifndef JACKFIELD_PANIC
+#if defined(__cpp_exceptions)
+#define JACKFIELD_PANIC "unwind"
+#else
+#define JACKFIELD_PANIC "none"
+#endif
 #endif
 
 // The members of the metadata that this header and the compiler know: all but "name", "version", "vendor",
@@ -80,7 +100,7 @@ typedef struct jackfield_instance jackfield_instance;
 #define JACKFIELD_FACTS                                                                                      \
     "\"format\":1,\"abi\":{\"major\":" JACKFIELD_JSON_OF(JACKFIELD_ABI_MAJOR) ",\"minor\":"                 \
     JACKFIELD_JSON_OF(JACKFIELD_ABI_MINOR) "},\"digest\":\"" JACKFIELD_DIGEST_TEXT "\","                      \
-    "\"target\":\"" JACKFIELD_TARGET "\",\"panic\":\"none\","                                                 \
+    "\"target\":\"" JACKFIELD_TARGET "\",\"panic\":\"" JACKFIELD_PANIC "\","                                                 \
     "\"language\":\"" JACKFIELD_LANGUAGE "\",\"compiler\":\"" JACKFIELD_COMPILER "\""
 
 // Once in a plugin, at file scope: its metadata, a string literal with a JSON object, in its section.
@@ -95,10 +115,10 @@ typedef struct jackfield_instance jackfield_instance;
         JACKFIELD_MAGIC,                                                                                     \
         JACKFIELD_ABI_MAJOR,                                                                                 \
         JACKFIELD_ABI_MINOR,                                                                                 \
-        (uint32_t)sizeof(jackfield_descriptor),                                                              \
+        JACKFIELD_NUMBER(uint32_t, sizeof(jackfield_descriptor)),                                                              \
         0,                                                                                                   \
         JACKFIELD_DIGEST,                                                                                    \
-        {(const uint8_t *)jackfield_metadata, sizeof(jackfield_metadata) - 1},                               \
+        {JACKFIELD_CAST(const uint8_t *, jackfield_metadata), sizeof(jackfield_metadata) - 1},                               \
         {(entries), sizeof(entries) / sizeof((entries)[0])},                                                 \
         NULL,                                                                                                \
     }
@@ -115,4 +135,4 @@ typedef struct jackfield_instance jackfield_instance;
     JACKFIELD_STATIC_ASSERT(JACKFIELD_DIGEST == UINT64_C(digest), "jackfield.h is of another surface")
 
 // A string literal as the initialiser of a `jackfield_str`.
-#define JACKFIELD_STR(literal) {(const uint8_t *)("" literal), sizeof("" literal) - 1}
+#define JACKFIELD_STR(literal) {JACKFIELD_CAST(const uint8_t *, "" literal), sizeof("" literal) - 1}

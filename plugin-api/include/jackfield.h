@@ -96,8 +96,9 @@ typedef struct jackfield_instance jackfield_instance;
 #endif
 #endif
 
-// The metadata's `compiler`.
-#if defined(__clang__)
+// The metadata's `compiler`, `language` and `panic`: define them before the header for another language that takes it in.
+#if defined(JACKFIELD_COMPILER)
+#elif defined(__clang__)
 #define JACKFIELD_COMPILER __VERSION__
 #elif defined(__GNUC__)
 #define JACKFIELD_COMPILER "gcc " __VERSION__
@@ -107,12 +108,31 @@ typedef struct jackfield_instance jackfield_instance;
 #define JACKFIELD_COMPILER ""
 #endif
 
+#if defined(__cpp_exceptions)
+#include <exception>
+#endif
+
 #ifdef __cplusplus
-#define JACKFIELD_LANGUAGE "c++"
+#define JACKFIELD_THIS_LANGUAGE "c++"
 #define JACKFIELD_STATIC_ASSERT(condition, text) static_assert(condition, text)
+#define JACKFIELD_CAST(type, value) reinterpret_cast<type>(value)
+#define JACKFIELD_NUMBER(type, value) static_cast<type>(value)
 #else
-#define JACKFIELD_LANGUAGE "c"
+#define JACKFIELD_THIS_LANGUAGE "c"
 #define JACKFIELD_STATIC_ASSERT(condition, text) _Static_assert(condition, text)
+#define JACKFIELD_CAST(type, value) ((type)(value))
+#define JACKFIELD_NUMBER(type, value) ((type)(value))
+#endif
+#ifndef JACKFIELD_LANGUAGE
+#define JACKFIELD_LANGUAGE JACKFIELD_THIS_LANGUAGE
+#endif
+// A plugin in C++ with exceptions catches them with `JACKFIELD_CATCH`, as one in Rust catches panics.
+#ifndef JACKFIELD_PANIC
+#if defined(__cpp_exceptions)
+#define JACKFIELD_PANIC "unwind"
+#else
+#define JACKFIELD_PANIC "none"
+#endif
 #endif
 
 // The members of the metadata that this header and the compiler know: all but "name", "version", "vendor",
@@ -120,7 +140,7 @@ typedef struct jackfield_instance jackfield_instance;
 #define JACKFIELD_FACTS                                                                                      \
     "\"format\":1,\"abi\":{\"major\":" JACKFIELD_JSON_OF(JACKFIELD_ABI_MAJOR) ",\"minor\":"                 \
     JACKFIELD_JSON_OF(JACKFIELD_ABI_MINOR) "},\"digest\":\"" JACKFIELD_DIGEST_TEXT "\","                      \
-    "\"target\":\"" JACKFIELD_TARGET "\",\"panic\":\"none\","                                                 \
+    "\"target\":\"" JACKFIELD_TARGET "\",\"panic\":\"" JACKFIELD_PANIC "\","                                                 \
     "\"language\":\"" JACKFIELD_LANGUAGE "\",\"compiler\":\"" JACKFIELD_COMPILER "\""
 
 // Once in a plugin, at file scope: its metadata, a string literal with a JSON object, in its section.
@@ -135,10 +155,10 @@ typedef struct jackfield_instance jackfield_instance;
         JACKFIELD_MAGIC,                                                                                     \
         JACKFIELD_ABI_MAJOR,                                                                                 \
         JACKFIELD_ABI_MINOR,                                                                                 \
-        (uint32_t)sizeof(jackfield_descriptor),                                                              \
+        JACKFIELD_NUMBER(uint32_t, sizeof(jackfield_descriptor)),                                                              \
         0,                                                                                                   \
         JACKFIELD_DIGEST,                                                                                    \
-        {(const uint8_t *)jackfield_metadata, sizeof(jackfield_metadata) - 1},                               \
+        {JACKFIELD_CAST(const uint8_t *, jackfield_metadata), sizeof(jackfield_metadata) - 1},                               \
         {(entries), sizeof(entries) / sizeof((entries)[0])},                                                 \
         NULL,                                                                                                \
     }
@@ -155,7 +175,7 @@ typedef struct jackfield_instance jackfield_instance;
     JACKFIELD_STATIC_ASSERT(JACKFIELD_DIGEST == UINT64_C(digest), "jackfield.h is of another surface")
 
 // A string literal as the initialiser of a `jackfield_str`.
-#define JACKFIELD_STR(literal) {(const uint8_t *)("" literal), sizeof("" literal) - 1}
+#define JACKFIELD_STR(literal) {JACKFIELD_CAST(const uint8_t *, "" literal), sizeof("" literal) - 1}
 
 
 // First eight bytes of a `Descriptor`: `JACKFLD` and a zero byte, read as a little-endian integer.
@@ -591,7 +611,7 @@ typedef struct {
 
 // A view of a text that ends with a NUL, which is not part of it. Null becomes the empty text.
 static inline jackfield_str jackfield_text(const char *text) {
-    jackfield_str view = {(const uint8_t *)text, 0};
+    jackfield_str view = {JACKFIELD_CAST(const uint8_t *, text), 0};
     while (text != NULL && text[view.len] != '\0') {
         view.len++;
     }
@@ -608,6 +628,30 @@ static inline const void *jackfield_find_table(jackfield_tables tables, uint32_t
     return NULL;
 }
 
+#if defined(__cpp_exceptions)
+// The answer of a function in C++ that has caught an exception.
+static inline jackfield_status jackfield_thrown(const jackfield_call *call, const char *what) noexcept {
+    if (call != nullptr) {
+        call->explain(call->context, jackfield_text(""), jackfield_text(what));
+    }
+    return JACKFIELD_STATUS_PANIC;
+}
+
+// Behind the body of each function of a table in C++, since no exception may leave a function of a plugin. `free` has no
+// call, and takes `nullptr`.
+//
+//     static jackfield_status send_batch(const jackfield_instance *self, const jackfield_batch *batch,
+//                                        const jackfield_call *call) try {
+//         ...
+//     } JACKFIELD_CATCH(call)
+#define JACKFIELD_CATCH(call)                                                                                \
+    catch (const std::exception &thrown) {                                                                   \
+        return jackfield_thrown(call, thrown.what());                                                        \
+    }                                                                                                        \
+    catch (...) {                                                                                            \
+        return jackfield_thrown(call, "an exception that is no std::exception");                             \
+    }
+#endif
 #endif  /* JACKFIELD_H */
 
 /* The layouts that every 64-bit target has. */

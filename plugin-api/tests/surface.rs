@@ -307,7 +307,9 @@ fn c_and_cpp_compilers_agree_with_the_header() {
         fs::write(&source, text).expect("writable");
         let output = Command::new(compiler)
             .args(["-x", language, &format!("-std={std}")])
-            .args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only", "-I"])
+            .args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only"])
+            .args((language == "c++").then_some("-Wold-style-cast"))
+            .arg("-I")
             .arg(root().join("include"))
             .arg(&source)
             .output()

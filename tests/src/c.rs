@@ -76,6 +76,31 @@ pub fn c_conduct(variant: &str) -> PathBuf {
     })
 }
 
+/// The plugin of `tests/fixtures/c/throws.cpp`, whose `send` throws an exception in C++, which it `catches` or not.
+///
+/// # Panics
+/// When it does not compile.
+#[must_use]
+pub fn throws(catches: bool) -> PathBuf {
+    super::made("cpp", if catches { "catches" } else { "throws" }, |path| {
+        let mut command = Command::new("c++");
+        command.args([
+            "-std=c++17",
+            "-Wall",
+            "-Wextra",
+            "-Wold-style-cast",
+            "-Werror",
+            "-O1",
+            "-shared",
+            "-fPIC",
+        ]);
+        command.args(["-fvisibility=hidden", "-o"]).arg(path).arg(format!("-DJACKFIELD_TARGET=\"{TARGET}\""));
+        command.args(catches.then_some("-DCATCHES"));
+        command.arg("-I").arg(super::workspace().join("plugin-api/include"));
+        run(command.arg(sources().join("throws.cpp")))
+    })
+}
+
 /// The plugin of `tests/fixtures/c/calls.c`, which tries system calls. Its host has to be started by [`calls_launcher`].
 ///
 /// # Panics

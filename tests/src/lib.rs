@@ -28,7 +28,9 @@ use std::{
 
 pub use crate::{
     build::Build,
-    c::{C_VARIANTS, c_conduct, c_fixture, calls, calls_launcher, faults, faults_mended, system_calls},
+    c::{
+        C_VARIANTS, c_conduct, c_fixture, calls, calls_launcher, faults, faults_mended, system_calls, throws,
+    },
     command::isolated_command,
     project::{cargo_in, contract, project_target},
     released::{Released, released},

@@ -3,7 +3,9 @@
 use std::{path::Path, process::Stdio};
 
 use jackfield_test_support::wait_until;
-use jackfield_tests::{c_conduct, c_fixture, fixture, foreign_architecture, panic_abort, plugin, text_file};
+use jackfield_tests::{
+    c_conduct, c_fixture, fixture, foreign_architecture, panic_abort, plugin, text_file, throws,
+};
 use serde_json::{Value, json};
 
 use crate::site::{Ended, Site, start};
@@ -365,6 +367,19 @@ fn each_misbehaviour_is_found_by_its_check() {
     let panics = sending_but(&["unreachable", "deadline", "cancel", "send-after-close"], &["process-exit"]);
     let report = fails(&site, &hostile, &["--config-json", r#"{"panic":"send"}"#], &panics);
     assert!(report.to_string().contains("hostile by configuration"), "{report:#}");
+}
+
+#[test]
+fn an_exception_in_cpp_is_caught_by_the_macro_of_the_header() {
+    let site = Site::new(&[]);
+    for (catches, said) in [(true, "`send` panicked: thrown by send"), (false, "crashed by signal 6")] {
+        let report = fails(&site, &throws(catches), &["--only", "batch-sizes"], &["batch-sizes"]);
+        assert!(report.to_string().contains(said), "{report:#}");
+    }
+    let library = throws(true);
+    let inspected = site.run(&["inspect", library.to_str().expect("UTF-8"), "--json"]).with_code(0);
+    let said = format!("{inspected:?}");
+    assert!(said.contains("c++") && said.contains("unwind"), "{said}");
 }
 
 #[test]
