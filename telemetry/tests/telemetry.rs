@@ -39,6 +39,24 @@ fn what_is_tracked_arrives_once_and_in_order() {
 }
 
 #[test]
+fn a_close_before_the_first_event_ends_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let memory = MemoryBackend::new();
+    let telemetry = consented(folder.path()).backend("memory", memory.maker()).build();
+    assert!(telemetry.close().emptied);
+    telemetry.track("feature.used", "late", &[]);
+    assert_eq!(telemetry.close().delivered, 1);
+
+    // By the drop of the last clone, too: a scope that ends behind the close.
+    let telemetry = consented(folder.path()).backend("memory", memory.maker()).build();
+    let scope = telemetry.command("export");
+    assert!(telemetry.close().emptied);
+    drop(scope);
+    drop(telemetry);
+    assert_eq!(memory.events().len(), 2);
+}
+
+#[test]
 fn without_consent_nothing_is_made() {
     let folder = tempfile::tempdir().expect("a folder");
     let memory = MemoryBackend::new();

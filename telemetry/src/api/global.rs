@@ -1,6 +1,6 @@
 //! The telemetry of the whole process, for tools that don't want to pass one on.
 
-use std::sync::{LazyLock, OnceLock};
+use std::sync::{LazyLock, OnceLock, atomic::Ordering};
 
 use crate::api::telemetry::Telemetry;
 
@@ -26,8 +26,13 @@ impl Telemetry {
     /// then stays.
     ///
     /// The global one is no clone: the drop of the last clone, at the end of `main`, [closes](Self::close) the telemetry
-    /// all the same.
+    /// all the same. If no clone lives as long as `main`, as when a function sets the telemetry up, end `main` with
+    /// `jackfield::global().close()`.
     pub fn make_global(&self) -> bool {
-        GLOBAL.set(self.beside()).is_ok()
+        let is_first = GLOBAL.set(self.beside()).is_ok();
+        if is_first {
+            self.core().is_global.store(true, Ordering::Relaxed);
+        }
+        is_first
     }
 }

@@ -3,7 +3,10 @@
 use std::{
     fmt,
     path::PathBuf,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -45,16 +48,18 @@ pub struct Telemetry {
 /// What all clones share. Its drop closes the telemetry; a delivery thread holds no clone.
 struct Handle {
     core: Arc<TelemetryCore>,
+    /// Whether it is that of the clones, and not of the global one beside them.
+    closes: bool,
 }
 
 impl Telemetry {
     pub(crate) fn assemble(context: Context) -> Self {
-        Self { handle: Arc::new(Handle { core: Arc::new(TelemetryCore::new(context)) }) }
+        Self { handle: Arc::new(Handle { core: Arc::new(TelemetryCore::new(context)), closes: true }) }
     }
 
     /// The same telemetry, whose drop is not that of a clone.
     pub(crate) fn beside(&self) -> Self {
-        Self { handle: Arc::new(Handle { core: Arc::clone(self.core()) }) }
+        Self { handle: Arc::new(Handle { core: Arc::clone(self.core()), closes: false }) }
     }
 
     pub(crate) fn core(&self) -> &Arc<TelemetryCore> {
@@ -238,8 +243,9 @@ impl Telemetry {
 
     /// Ends delivery as [`Deliver`](crate::Deliver) says: a child process takes the spool over, or a last pass delivers for
     /// a bounded time. Closes the backends. What is left waits in the spool. What a child delivers is not
-    /// counted here. A process that has had no event has nothing to do here. A second call does nothing but wait, within the
-    /// same time, for a first one on another thread; events tracked later wait for the next run.
+    /// counted here. While the process has had no event, there is nothing to do, and nothing ends: a later event is delivered by a later
+    /// call, or by the drop of the last clone. A second call after events does nothing but wait, within the same time, for a
+    /// first one on another thread; events tracked after it wait for the next run.
     pub fn close(&self) -> FlushReport {
         self.core().close()
     }
@@ -257,7 +263,10 @@ impl fmt::Debug for Telemetry {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.core.close();
+        if self.closes {
+            self.core.close();
+            self.core.end_unused();
+        }
     }
 }
 
@@ -265,12 +274,14 @@ impl Drop for Handle {
 pub(crate) struct TelemetryCore {
     pub(crate) context: Arc<Context>,
     schedulers: PerProcess<Arc<Scheduler>>,
+    /// Whether the process has it for the rest of its life.
+    pub(crate) is_global: AtomicBool,
 }
 
 impl TelemetryCore {
     pub(crate) fn new(context: Context) -> Self {
         let schedulers = PerProcess::new(context.process(), Arc::default());
-        Self { context: Arc::new(context), schedulers }
+        Self { context: Arc::new(context), schedulers, is_global: AtomicBool::new(false) }
     }
 
     /// The scheduler of this process.
@@ -338,6 +349,17 @@ impl TelemetryCore {
         }
         let _quiet = ReentrancyGuard::enter();
         self.scheduler().flush(&self.context, Instant::now() + within)
+    }
+
+    /// After the last clone: ends what a telemetry has that has had no event, unless the global one may still get one.
+    fn end_unused(&self) {
+        if !self.is_global.load(Ordering::Relaxed)
+            && let Some(scheduler) = self.schedulers.get(self.context.process())
+            && !scheduler.is_used()
+        {
+            let _quiet = ReentrancyGuard::enter();
+            scheduler.end_unused(Instant::now() + self.context.settings.deliver.within());
+        }
     }
 
     /// Ends delivery, and closes the segments of this process.

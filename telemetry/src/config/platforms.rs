@@ -1,6 +1,6 @@
 //! Backends of the plugins `posthog` and `datadog` for a tool's author: their options as methods.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::config::model::BackendConfig;
 
@@ -101,11 +101,15 @@ impl Datadog {
         self.option("source", source.into())
     }
 
-    /// Adds a tag to all logs.
+    /// Adds a tag to all logs. A value of `option("tags", ...)` that is no object is replaced.
     pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        let tags = self.0.entry("tags").or_insert_with(|| json!({}));
-        tags[key.into()] = value.into().into();
-        self
+        let mut tags = match self.0.remove("tags") {
+            Some(Value::Object(tags)) => tags,
+            // Another value is no list of tags, and can't be added to.
+            _ => Options::new(),
+        };
+        tags.insert(key.into(), value.into().into());
+        self.option("tags", tags)
     }
 
     /// Whether events that are too old for Datadog are sent with the time of their arrival, instead of being rejected.
@@ -117,6 +121,8 @@ impl Datadog {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::config::schema::OptionsSchema;
 
@@ -151,6 +157,8 @@ mod tests {
         let datadog = datadog.tag("env", "prod").tag("team", "core");
         fits(datadog.clone().site("datadoghq.eu"), schema, &["tls", "url"]);
         fits(datadog.url("https://logs.example"), schema, &["site", "tls"]);
+        let replaced = BackendConfig::from(Datadog::new("key").option("tags", "team:x").tag("a", "b")).config;
+        assert!(replaced.contains(r#""tags":{"a":"b"}"#), "{replaced}");
         assert!(
             BackendConfig::from(Datadog::new("key").tag("a", "b").tag("c", "d"))
                 .config

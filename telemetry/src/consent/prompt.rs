@@ -67,10 +67,20 @@ pub enum FirstRun {
     Answered(Consent),
 }
 
-/// The question, with a list of what is collected and what never is. With `extended`, arguments and error messages are
+/// The question, with a list of what is collected and what never is. It names the commands of the feature `clap`, which the
+/// tool has to mount; without the feature, the file and a variable. With `extended`, arguments and error messages are
 /// collected.
 #[must_use]
 pub fn prompt_text(tool: &str, extended: bool) -> String {
+    let change = if cfg!(feature = "clap") {
+        format!(
+            "You can change your mind at any time with `{tool} telemetry enable` and `{tool} telemetry disable`."
+        )
+    } else {
+        "You can change your mind at any time: `enabled = false` below `[telemetry]` in the tool's file, or the variable\n\
+         DO_NOT_TRACK=1, ends it."
+            .to_owned()
+    };
     let (also, never) = if extended {
         (
             "It also collects the arguments of commands and error messages, with secrets removed as far as they can be\n\
@@ -84,7 +94,7 @@ pub fn prompt_text(tool: &str, extended: bool) -> String {
         "{tool} can collect pseudonymous usage data: which commands run, how long they take and whether they succeed,\n\
          its version, the operating system, and a random-looking id of this machine that no other tool shares.\n\
          {also}{never} contents or paths of files, environment variables, IP addresses, user names or host names.\n\
-         You can change your mind at any time with `{tool} telemetry enable` and `{tool} telemetry disable`.\n\
+         {change}\n\
          Do you agree?"
     )
 }
