@@ -1,7 +1,7 @@
 //! The first line of a tool's `main`.
 
-use jackfield_loader::Job;
 use jackfield_loader::plugin_api::{Backend as PluginBackend, StaticPlugin};
+use jackfield_loader::{Job, Program};
 
 use crate::instance::code_backends;
 use crate::instance::settings::StaticBackend;
@@ -78,14 +78,24 @@ pub fn init() {
 }
 
 /// [`init`] for a tool with plugins that are built in: they are found after all folders of the search path, in this process
-/// and in its children.
+/// and in its children. Call it once, and instead of `init`: a child begins its job in the first call, and has what that call
+/// names. Debug builds say on standard error that `init` came first.
 ///
 /// ```
 /// jackfield::init_with([jackfield_http::PLUGIN]);
 /// // The tool follows, beginning with its arguments.
 /// ```
 pub fn init_with(built_in: impl Into<BuiltIn>) {
-    start(built_in.into(), &[]);
+    let built_in = built_in.into();
+    let adds = !built_in.plugins.is_empty() || !built_in.backends.is_empty();
+    if cfg!(debug_assertions) && adds && Program::Own.is_available() {
+        // The author sees it, and no log is set up yet.
+        eprintln!(
+            "jackfield: `init` was called before `init_with`, so a child process of this tool lacks what is built in: call \
+             `init_with` alone, on the first line of main (debug builds say this)"
+        );
+    }
+    start(built_in, &[]);
     if cfg!(debug_assertions) {
         unclosed::look_at_the_end();
     }

@@ -17,6 +17,7 @@ mod otlp;
 mod peers;
 #[cfg(unix)]
 mod rabbitmq;
+mod redact;
 #[cfg(target_os = "linux")]
 mod reliability;
 mod rows;
@@ -69,6 +70,9 @@ fn main() {
         track::measure(&mut rows, &peers);
         drain::measure(&mut rows);
         exit::measure(&mut rows, &peers);
+    }
+    if wanted("redact") {
+        redact::measure(&mut rows);
     }
     #[cfg(target_os = "linux")]
     if wanted("reliability") {
