@@ -95,7 +95,7 @@ pub(crate) fn measure(rows: &mut Rows) {
         let figures: [Duration; 3] = [median(read), median(verify), median(load)];
         let shares = format!("{} + {} + {}", show(figures[0]), show(figures[1]), show(figures[2]));
         rows.figure(
-            &format!("of it, {:.1} MB: copy and inspect + verify + dlopen and check", size as f64 / 1e6),
+            &format!("of it, {:.1} MB: inspect + copy and verify + dlopen and check", size as f64 / 1e6),
             shares,
             String::new(),
         );
