@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::{Args, ValueHint};
-use jackfield::{Found, PersonalNames, REDACTED, Rule, find_in_message, find_secrets};
+use jackfield::{Found, PersonalNames, Rule, find_in_message, find_secrets, replace_found};
 use serde_json::json;
 
 use crate::{
@@ -43,7 +43,7 @@ pub(crate) fn run(args: &RedactArgs, json: bool) -> Result<Exit, CommandError> {
     } else {
         find_in_message(&text, &PersonalNames::of_this_process())
     };
-    let redacted = replaced(&text, &found);
+    let redacted = replace_found(&text, &found);
     let places = places(&text, &found);
     if json {
         let found: Vec<_> = places
@@ -84,17 +84,6 @@ fn read(args: &RedactArgs) -> Result<String, CommandError> {
     }
     Ok(String::from_utf8(bytes)
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
-}
-
-fn replaced(text: &str, found: &[Found]) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut done = 0;
-    for Found { range, .. } in found {
-        out.push_str(&text[done..range.start]);
-        out.push_str(REDACTED);
-        done = range.end;
-    }
-    out + &text[done..]
 }
 
 /// The place of a secret: line and column, from 1, in characters.

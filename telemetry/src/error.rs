@@ -228,6 +228,12 @@ impl DropReason {
         Self::DeadLetters,
     ];
 
+    /// Whether the number of such events is the least possible: a file that was cut has lost lines beside the one that the
+    /// cut went through.
+    pub(crate) fn is_at_least(self) -> bool {
+        self == Self::Damaged
+    }
+
     /// Every reason.
     pub fn all() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter()

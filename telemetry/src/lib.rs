@@ -73,7 +73,7 @@ pub use crate::redact::personal::{PersonalData, PersonalNames};
 pub use crate::redact::redact::{
     EventParts, RedactedParts, find_in_message, find_secrets, redact, redact_parts,
 };
-pub use crate::redact::rule::{Found, Rule};
+pub use crate::redact::rule::{Found, Rule, replace_found};
 pub use crate::reload::reload::{ReloadError, ReloadReport};
 pub use crate::schedule::flush_report::{FlushReport, Waiting};
 pub use crate::schedule::scheduler::LastReload;

@@ -28,6 +28,8 @@ use super::{
 
 /// Runs the checks of a file.
 pub(super) fn all(args: &CheckArgs, config: &str) -> Report {
+    // A daemon that a plugin leaves becomes a child of this process, which kills it.
+    adopt_orphans();
     let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
     let (plugin, of_file) = metadata::check_file(&args.file);
     let loadable =
@@ -97,7 +99,7 @@ fn stdout(printed: &[(&'static str, Output)], has_run: bool, file: &Path) -> Fin
 /// Largest size of an answer, in bytes.
 const ANSWER: usize = 1 << 20;
 
-/// The numbers of signals, which are the same on all systems.
+/// The numbers of the signals of a forbidden access to memory.
 const BUS: i32 = if cfg!(target_os = "linux") { 7 } else { 10 };
 const SEGV: i32 = 11;
 
@@ -147,7 +149,6 @@ fn start(check: &Check, args: &CheckArgs, config: &str) -> io::Result<(Finding, 
         let environment = env::vars_os().filter(is_other).chain([("TMPDIR".into(), folder.path().into())]);
         spawn = spawn.environment(environment.collect());
     }
-    adopt_orphans();
     let child = spawn
         .files([OwnedFd::from(task_reader), answer_writer.into(), output_writer.into()].into())
         .stderr(File::from(OwnedFd::from(error_writer)))
@@ -160,7 +161,6 @@ fn start(check: &Check, args: &CheckArgs, config: &str) -> io::Result<(Finding, 
 
     let ended = child.wait(limit);
     child.kill();
-    // A daemon, too: it has become a child of this process.
     kill_descendants();
     drop(task_writer);
     let (answer, output, errors) = (answer.finish(), output.finish(), errors.finish());

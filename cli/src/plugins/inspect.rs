@@ -122,12 +122,12 @@ fn to_text(file: &Path, result: Result<&Library, &Error>) -> String {
     text
 }
 
-/// What of the plugin's schema the host does not check options by.
-/// What "delivered" means for a plugin that can't know; empty for one that does.
+/// What "delivered" means for a plugin that can't know whether an event has arrived; empty for one that does.
 fn no_acknowledgement(metadata: &Metadata) -> &'static str {
     if metadata.acknowledges { "" } else { "means sent: the platform does not acknowledge events" }
 }
 
+/// What of the plugin's schema the host does not check options by.
 fn unchecked(metadata: &Metadata) -> Option<String> {
     match OptionsSchema::parse(metadata.config_schema.as_ref()?.get()) {
         Ok(schema) => schema.unchecked().map(|unchecked| unchecked.to_string()),

@@ -146,33 +146,6 @@ const unsafe fn slice<'a, T>(list: *const T, len: usize) -> &'a [T] {
     if len == 0 { &[] } else { unsafe { std::slice::from_raw_parts(list, len) } }
 }
 
-/// Copies a text. Most texts of an event are short, and a call of the library for each would take longer than the copy: two
-/// copies of a fixed length, which overlap, are instructions without a call.
-///
-/// # Safety
-/// As [`ptr::copy_nonoverlapping`].
-#[inline]
-unsafe fn copy_text(from: *const u8, to: *mut u8, len: usize) {
-    // SAFETY: both parts lie within `len` bytes, by the caller's promise.
-    unsafe {
-        match len {
-            16..=32 => {
-                let (first, last) =
-                    (from.cast::<[u8; 16]>().read(), from.add(len - 16).cast::<[u8; 16]>().read());
-                to.cast::<[u8; 16]>().write(first);
-                to.add(len - 16).cast::<[u8; 16]>().write(last);
-            }
-            8..=15 => {
-                let (first, last) =
-                    (from.cast::<[u8; 8]>().read(), from.add(len - 8).cast::<[u8; 8]>().read());
-                to.cast::<[u8; 8]>().write(first);
-                to.add(len - 8).cast::<[u8; 8]>().write(last);
-            }
-            _ => ptr::copy_nonoverlapping(from, to, len),
-        }
-    }
-}
-
 struct Writer {
     base: *mut u8,
     list: usize,
@@ -192,7 +165,7 @@ impl Writer {
         }
         assert!(text.len <= self.end - self.text, "the memory was found large enough");
         // SAFETY: the batch promises a readable text, and the assertion has found room for it.
-        unsafe { copy_text(text.ptr, self.base.add(self.text), text.len) };
+        unsafe { ptr::copy_nonoverlapping(text.ptr, self.base.add(self.text), text.len) };
         let at = self.text;
         self.text += text.len;
         abi::Str { ptr: ptr::without_provenance(at), len: text.len }
@@ -337,18 +310,6 @@ pub(super) unsafe fn relocate(memory: &SharedMemory, at: usize, count: usize) ->
 mod tests {
     use super::*;
     use crate::boundary::batch::{Batch, EventFields};
-
-    #[test]
-    fn a_text_of_any_length_is_copied_whole_and_nothing_beside_it() {
-        let text: Vec<u8> = (0..100).collect();
-        for len in 0..=text.len() {
-            let mut place = vec![0xff; text.len() + 2];
-            // SAFETY: both have room for so many bytes.
-            unsafe { copy_text(text.as_ptr(), place[1..].as_mut_ptr(), len) };
-            assert_eq!(place[1..=len], text[..len], "{len}");
-            assert!(place[0] == 0xff && place[len + 1..].iter().all(|byte| *byte == 0xff), "{len}");
-        }
-    }
 
     #[test]
     fn events_read_in_the_area_as_in_the_batch() {

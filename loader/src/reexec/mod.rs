@@ -23,5 +23,5 @@ use unsupported::{self as inherited, self as spawn};
 
 pub use self::{
     inherited::Inherited,
-    spawn::{Child, Ended, Spawn, adopt_orphans, kill_descendants},
+    spawn::{Child, Ended, Spawn, adopt_orphans, kill_descendants, processes_below},
 };

@@ -168,8 +168,18 @@ fn descendants(pid: Pid) -> HashSet<Pid> {
     found
 }
 
-/// Kills every process below this one, as far as the kernel lists them: the children, and what they have started. An orphan
-/// is below this process if [`adopt_orphans`] was called before it lost its parent.
+/// The numbers of the processes below this one, as far as the kernel lists them: the children, and what they have started. An
+/// orphan is below this process if [`adopt_orphans`] was called before it lost its parent.
+#[must_use]
+pub fn processes_below() -> Vec<u32> {
+    #[cfg(target_os = "linux")]
+    if let Some(own) = Pid::from_raw(std::process::id().cast_signed()) {
+        return descendants(own).into_iter().map(|pid| pid.as_raw_nonzero().get().unsigned_abs()).collect();
+    }
+    Vec::new()
+}
+
+/// Kills the [processes below](processes_below) this one.
 pub fn kill_descendants() {
     #[cfg(target_os = "linux")]
     if let Some(own) = Pid::from_raw(std::process::id().cast_signed()) {

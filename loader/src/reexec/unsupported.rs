@@ -48,3 +48,9 @@ pub fn adopt_orphans() {}
 
 /// There are no such processes.
 pub fn kill_descendants() {}
+
+/// There are no such processes.
+#[must_use]
+pub fn processes_below() -> Vec<u32> {
+    Vec::new()
+}

@@ -242,10 +242,11 @@ impl Telemetry {
     }
 
     /// Ends delivery as [`Deliver`](crate::Deliver) says: a child process takes the spool over, or a last pass delivers for
-    /// a bounded time. Closes the backends. What is left waits in the spool. What a child delivers is not
-    /// counted here. While the process has had no event, there is nothing to do, and nothing ends: a later event is delivered by a later
-    /// call, or by the drop of the last clone. A second call after events does nothing but wait, within the same time, for a
-    /// first one on another thread; events tracked after it wait for the next run.
+    /// a bounded time. Closes the backends. What is left waits in the spool. What a child delivers is not counted here.
+    ///
+    /// Before the first event this does nothing, and a later call or the drop of the last clone closes. After the first
+    /// event a second call only waits, within the same time, for a first one on another thread; events tracked after that
+    /// wait for the next run.
     pub fn close(&self) -> FlushReport {
         self.core().close()
     }
@@ -264,8 +265,8 @@ impl fmt::Debug for Telemetry {
 impl Drop for Handle {
     fn drop(&mut self) {
         if self.closes {
-            self.core.close();
-            self.core.end_unused();
+            // The global one may still get an event.
+            self.core.close_if(|is_used| is_used || !self.core.is_global.load(Ordering::Relaxed));
         }
     }
 }
@@ -351,21 +352,16 @@ impl TelemetryCore {
         self.scheduler().flush(&self.context, Instant::now() + within)
     }
 
-    /// After the last clone: ends what a telemetry has that has had no event, unless the global one may still get one.
-    fn end_unused(&self) {
-        if !self.is_global.load(Ordering::Relaxed)
-            && let Some(scheduler) = self.schedulers.get(self.context.process())
-            && !scheduler.is_used()
-        {
-            let _quiet = ReentrancyGuard::enter();
-            scheduler.end_unused(Instant::now() + self.context.settings.deliver.within());
-        }
+    /// Ends delivery, and closes the segments of this process; does nothing before the first event.
+    pub(crate) fn close(&self) -> FlushReport {
+        self.close_if(|is_used| is_used)
     }
 
-    /// Ends delivery, and closes the segments of this process.
-    pub(crate) fn close(&self) -> FlushReport {
+    /// Ends delivery, and closes the segments of this process, if `ends` says so of whether there was an event.
+    fn close_if(&self, ends: impl FnOnce(bool) -> bool) -> FlushReport {
         // A forked child has nothing to close: the threads and backends belong to its parent.
-        let Some(scheduler) = self.schedulers.get(self.context.process()) else {
+        let scheduler = self.schedulers.get(self.context.process()).filter(|it| ends(it.is_used()));
+        let Some(scheduler) = scheduler else {
             return FlushReport { emptied: true, ..FlushReport::default() };
         };
         let _quiet = ReentrancyGuard::enter();

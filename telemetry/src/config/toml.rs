@@ -2,12 +2,13 @@
 
 use std::{cell::RefCell, fmt::Display, ops::Range, path::Path, str::FromStr, time::Duration};
 
+use jackfield_loader::nearest;
+use serde_json::{Map, Number, Value as Json};
+
 use crate::config::interpolation::{Fault, Values};
 use crate::config::syntax::{self, DeString, DeTable, DeValue, Spanned};
 use crate::config::values::parse_duration;
 use crate::error::{Error, Place};
-use jackfield_loader::nearest;
-use serde_json::{Map, Number, Value as Json};
 
 /// The text of a file, and what the references in its strings stand for.
 #[derive(Clone, Copy)]

@@ -73,7 +73,7 @@ impl Encoder {
         out.extend_from_slice(b"{\"id\":\"");
         out.extend_from_slice(&id.text());
         out.extend_from_slice(b"\",\"timestamp\":\"");
-        out.extend_from_slice(time.text().as_bytes());
+        out.extend_from_slice(time.bytes());
         out.push(b'"');
         member(out, "type", record.kind);
         member(out, "name", record.name);

@@ -79,8 +79,12 @@ impl Timestamp {
         }
     }
 
+    /// The text, which is ASCII.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.text
+    }
+
     pub(crate) fn text(&self) -> &str {
-        // Digits and marks are ASCII.
         std::str::from_utf8(&self.text).unwrap_or_default()
     }
 

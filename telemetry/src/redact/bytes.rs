@@ -66,6 +66,11 @@ pub(super) fn is_encoded(text: &[u8], at: usize) -> bool {
     text.get(at + 1..at + 3).is_some_and(|it| it.iter().all(u8::is_ascii_hexdigit))
 }
 
+/// Whether the byte may be in a `token68` of a header (RFC 9110, 11.2).
+pub(super) fn is_token68(byte: u8) -> bool {
+    is_word(byte) || matches!(byte, b'.' | b'~' | b'+' | b'/' | b'=')
+}
+
 #[cfg(test)]
 thread_local! {
     /// The number of bytes that scans on this thread have looked at. A test checks that it is linear.

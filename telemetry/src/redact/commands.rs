@@ -1,10 +1,11 @@
-//! Flags of one letter that take a password: `mysql -p…`, `curl -u name:…`.
+//! Flags that take a password: `mysql -p…`, `curl -u name:…`, `--proxy-user name:…`.
 
 use std::ops::Range;
 
 use crate::redact::bytes::{REDACTED, is_blank, is_line_end, is_quote, is_space, is_word, run_within, spend};
+use crate::redact::marks::{Form, GAP};
+use crate::redact::quotes::quoted;
 use crate::redact::rules::{Rows, Text, column, count};
-use crate::redact::value_span::Form;
 use crate::redact::{value_span, values};
 
 /// The form of the value.
@@ -59,9 +60,6 @@ static FLAGS: u128 = {
 /// The greatest distance between a command and its flag.
 const DISTANCE: usize = 128;
 
-/// The greatest number of blanks between a flag and its value.
-const GAP: usize = 16;
-
 /// The form of the value of a flag with this letter behind the words of a command.
 pub(super) fn value_of<'a>(flag: u8, mut words: impl Iterator<Item = &'a [u8]>) -> Option<Value> {
     if flag >= 128 || FLAGS & (1 << flag) == 0 {
@@ -95,7 +93,7 @@ pub(super) fn find(text: &[u8], start: usize) -> Option<Range<usize>> {
         _ if attached => start + 1,
         _ => run_within(text, start + 1, GAP, |byte| is_blank(byte) || byte == b',' || byte == before),
     };
-    let value_range = match value_span::quoted(text, from) {
+    let value_range = match quoted(text, from) {
         Some(inside) => inside,
         None if is_quote(before) && from > start + 1 => {
             from..run_within(text, from, 256, |byte| byte != before && !is_line_end(byte))
@@ -109,4 +107,29 @@ pub(super) fn find(text: &[u8], start: usize) -> Option<Range<usize>> {
         || values::is_all_placeholders(found)
         || value_span::refers(text, from, Form::Flag);
     (!none && (value != Value::User || is_user(found))).then_some(value_range)
+}
+
+/// Whether the flag takes a user and a password, whatever the command.
+pub(super) fn is_user_flag(flag: &[u8]) -> bool {
+    matches!(flag, b"-u" | b"--user" | b"--proxy-user")
+}
+
+/// The value of the flags of curl: `-u name:password` and `--user name:password`.
+pub(super) fn user(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
+    let dash = start.checked_sub(if &text[start..end] == b"u" { 1 } else { 2 })?;
+    let flag = is_user_flag(&text[dash..end]) && text[..dash].last().is_none_or(|byte| !is_word(*byte));
+    let from = run_within(text, end, 4, |byte| is_blank(byte) || matches!(byte, b'=' | b'"' | b'\''));
+    if !flag || from == end {
+        return None;
+    }
+    let to = match text[from - 1] {
+        quote @ (b'"' | b'\'') => run_within(text, from, 256, |byte| byte != quote && !is_line_end(byte)),
+        _ => value_span::unquoted_end(text, from, Form::Flag),
+    };
+    let colon = text[from..to].iter().position(|byte| *byte == b':')?;
+    let (user, password) = (&text[from..from + colon], &text[from + colon + 1..to]);
+    let numbers = password.iter().all(u8::is_ascii_digit) && user.iter().all(u8::is_ascii_digit);
+    let placeholder = values::is_all_placeholders(&text[from..to]);
+    let named = !user.is_empty() || (password.len() >= 4 && password[0] != b'/');
+    (!numbers && !placeholder && named && text[from..to] != *REDACTED.as_bytes()).then_some(from..to)
 }

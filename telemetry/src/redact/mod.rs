@@ -3,10 +3,14 @@
 pub(crate) mod bytes;
 pub(crate) mod commands;
 pub(crate) mod entropy;
+pub(crate) mod headers;
+pub(crate) mod key_blocks;
 pub(crate) mod key_names;
 pub(crate) mod key_prefixes;
+pub(crate) mod marks;
 pub(crate) mod personal;
 pub(crate) mod prose;
+pub(crate) mod quotes;
 pub(crate) mod recurrence;
 pub(crate) mod redact;
 pub(crate) mod rule;

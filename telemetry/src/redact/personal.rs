@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::redact::bytes::{REDACTED, is_space, is_word, run, run_within, starts, starts_any_case};
-use crate::redact::rule::{Found, Rule, merge, replace};
+use crate::redact::rule::{Found, Rule, merge, replace_found};
 
 /// Whether personal data are taken out of arguments and messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -62,7 +62,7 @@ impl PersonalNames {
     #[must_use]
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let found = self.find(text);
-        if found.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(replace(text, &found)) }
+        if found.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(replace_found(text, &found)) }
     }
 
     /// What [`redact`](Self::redact) replaces, in order and without overlap.
@@ -77,7 +77,7 @@ impl PersonalNames {
             if found.is_empty() {
                 break;
             }
-            let next = replace(&now, &found);
+            let next = replace_found(&now, &found);
             merge(&mut all, found);
             now = Cow::Owned(next);
         }

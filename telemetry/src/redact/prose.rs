@@ -3,14 +3,12 @@
 use std::ops::Range;
 
 use crate::redact::bytes::{
-    REDACTED, is_blank, is_line_end, is_quote, is_space, is_word, run_within, starts,
+    REDACTED, is_blank, is_line_end, is_quote, is_space, is_word, run_within, spend, starts,
 };
 use crate::redact::key_names::{Name, classify, may_be_listed};
-use crate::redact::value_span::Form;
+use crate::redact::marks::{Form, GAP};
+use crate::redact::quotes::quoted;
 use crate::redact::{value_span, values};
-
-/// The greatest number of blanks between a name and its value.
-const GAP: usize = 16;
 
 /// The shortest value that is a secret behind a name of a credential, and behind an ordinary word.
 const SHORTEST: usize = 8;
@@ -32,7 +30,7 @@ pub(super) fn said(text: &[u8], start: usize, end: usize) -> Option<Range<usize>
     }
     let in_quotes = text.get(from).is_some_and(|byte| is_quote(*byte) || *byte == b'\\');
     let inside = if in_quotes && (verb.is_some() || may_be_listed(&text[start..end])) {
-        value_span::quoted(text, from)
+        quoted(text, from)
     } else {
         None
     };
@@ -50,7 +48,7 @@ pub(super) fn said(text: &[u8], start: usize, end: usize) -> Option<Range<usize>
         None => from..value_span::unquoted_end(text, from, Form::Flag),
     };
     let found = text.get(value.clone())?;
-    if found.is_empty() || found == REDACTED.as_bytes() || values::is_placeholder(found) {
+    if values::is_missing(found) {
         return None;
     }
     let quoted = value.start > from;
@@ -118,7 +116,7 @@ pub(super) fn told(text: &[u8], start: usize, end: usize) -> Option<Range<usize>
         return None;
     }
     let before = &text[start.saturating_sub(LONGEST)..start];
-    crate::redact::bytes::spend(before.len());
+    spend(before.len());
     // The name may be the end of a longer one, such as `//registry/:_authToken`.
     let before = &before[..before.iter().rposition(|byte| is_space(*byte))?];
     let mut words = before.rsplit(|byte| is_space(*byte)).filter(|word| !word.is_empty());
@@ -127,15 +125,10 @@ pub(super) fn told(text: &[u8], start: usize, end: usize) -> Option<Range<usize>
         return None;
     }
     let from = run_within(text, end, GAP, is_blank);
-    let value = match value_span::quoted(text, from) {
-        Some(inside) => inside,
-        None => from..value_span::unquoted_end(text, from, Form::Flag),
-    };
+    let value = value_span::said(text, from);
     let found = text.get(value.clone())?;
-    let none = found.is_empty()
-        || found == REDACTED.as_bytes()
+    let none = values::is_missing(found)
         || found.starts_with(b"-")
-        || values::is_placeholder(found)
         || values::is_plain_word(found)
         || value_span::refers(text, from, Form::Flag);
     (!none).then_some(value)

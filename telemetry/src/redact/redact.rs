@@ -9,8 +9,8 @@
 //! - `commands.tsv`: flags of one letter that take a password; `hooks.tsv`: URLs whose path is the secret.
 //!
 //! The engine has what a table can't say: where a value ends (`value_span.rs`), the user part of a URL and of other names
-//! of databases, headers (`scanner.rs`), secrets in sentences (`prose.rs`), lines of key files and tokens that look random
-//! (`entropy.rs`). What was found once is replaced wherever it recurs in the same text (`recurrence.rs`).
+//! of databases (`scanner.rs`), headers (`headers.rs`), blocks of keys (`key_blocks.rs`), secrets in sentences and lines of password files
+//! (`prose.rs`), and tokens that look random (`entropy.rs`). What was found once is replaced wherever it recurs in the same text (`recurrence.rs`).
 //!
 //! # What stays
 //! Digests and ids: **hexadecimal digits stay, whatever their number**. Error messages are full of commits, checksums
@@ -30,7 +30,7 @@ use std::borrow::Cow;
 use crate::redact::bytes::REDACTED;
 use crate::redact::key_names::Name;
 use crate::redact::personal::PersonalNames;
-use crate::redact::rule::{Found, Rule, merge, replace};
+use crate::redact::rule::{Found, Rule, merge, replace_found};
 use crate::redact::{commands, key_names, prose, recurrence, scanner, value_span, values};
 
 /// The number of scans after which text that still changes is replaced as a whole.
@@ -49,21 +49,8 @@ pub fn redact(text: &str) -> Cow<'_, str> {
     if scanner::is_harmless_word(text.as_bytes()) {
         return Cow::Borrowed(text);
     }
-    let mut found = Vec::new();
-    scan(text, &mut found);
-    if found.is_empty() {
-        return Cow::Borrowed(text);
-    }
-    let mut out = replace(text, &found);
-    for _ in 1..SCANS {
-        found.clear();
-        scan(&out, &mut found);
-        if found.is_empty() {
-            return Cow::Owned(out);
-        }
-        out = replace(&out, &found);
-    }
-    Cow::Borrowed(REDACTED)
+    let found = find_secrets(text);
+    if found.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(replace_found(text, &found)) }
 }
 
 /// One scan: what the rules find, and where it recurs.
@@ -85,7 +72,7 @@ pub fn find_secrets(text: &str) -> Vec<Found> {
         if found.is_empty() {
             return all;
         }
-        let replaced = replace(&now, &found);
+        let replaced = replace_found(&now, &found);
         merge(&mut all, found);
         now = Cow::Owned(replaced);
     }
@@ -97,7 +84,7 @@ pub fn find_secrets(text: &str) -> Vec<Found> {
 #[must_use]
 pub fn find_in_message(text: &str, personal: &PersonalNames) -> Vec<Found> {
     let mut all = find_secrets(text);
-    let found = personal.find(&replace(text, &all));
+    let found = personal.find(&replace_found(text, &all));
     merge(&mut all, found);
     all
 }
@@ -224,7 +211,7 @@ fn announces(before: &[&str], previous: &str, value: &str) -> bool {
         return false;
     }
     if let Some(name) = previous.strip_prefix('-').filter(|name| !name.is_empty()) {
-        let is_user = matches!(previous, "-u" | "--user" | "--proxy-user") && value.contains(':');
+        let is_user = commands::is_user_flag(previous.as_bytes()) && value.contains(':');
         if let Some(form) = command_flag(before, name.as_bytes()[0]).filter(|_| name.len() == 1) {
             let user = form != commands::Value::User || commands::is_user(value.as_bytes());
             return form != commands::Value::Attached && user && !value.starts_with('-');

@@ -79,8 +79,13 @@ impl fmt::Display for Rule {
     }
 }
 
-/// Replaces the ranges of `found`, which are in order, without overlap, and end between characters.
-pub(super) fn replace(text: &str, found: &[Found]) -> String {
+/// `text` with the ranges of `found` replaced by [`REDACTED`]. They are those that [`find_secrets`](crate::find_secrets) or
+/// [`find_in_message`](crate::find_in_message) has found in this text.
+///
+/// # Panics
+/// When the ranges are of another text.
+#[must_use]
+pub fn replace_found(text: &str, found: &[Found]) -> String {
     let mut out = String::with_capacity(text.len());
     let mut done = 0;
     for Found { range, .. } in found {
@@ -92,33 +97,44 @@ pub(super) fn replace(text: &str, found: &[Found]) -> String {
     out
 }
 
-/// Adds what was found in the text in which `all` is replaced.
+/// Adds what was found in the text in which `all` is replaced. Both are in order, and so is the result. A find that touches a
+/// marker takes in what the marker stands for. The time is linear.
 pub(super) fn merge(all: &mut Vec<Found>, found: Vec<Found>) {
-    // A position in the replaced text, in the original one. Inside of a marker it is the beginning or the end.
-    let original = |at: usize, end: bool| {
-        let mut shift = 0_isize;
-        for it in all.iter() {
-            let start = it.range.start.saturating_add_signed(-shift);
-            if at <= start {
-                break;
-            }
-            if at < start + REDACTED.len() {
-                return if end { it.range.end } else { it.range.start };
-            }
-            shift += it.range.len().cast_signed() - REDACTED.len().cast_signed();
+    let mut merged = Vec::with_capacity(all.len() + found.len());
+    let mut old = std::mem::take(all).into_iter().peekable();
+    // How far a position of the original text is behind that of the replaced one.
+    let mut shift = 0_isize;
+    for Found { range, rule } in found {
+        while let Some(before) = old.next_if(|it| marker(it, shift).end <= range.start) {
+            shift += growth(&before);
+            merged.push(before);
         }
-        at.saturating_add_signed(shift)
-    };
-    let found: Vec<_> = found
-        .into_iter()
-        .map(|it| Found {
-            range: original(it.range.start, false)..original(it.range.end, true),
-            rule: it.rule,
-        })
-        .collect();
-    all.retain(|old| {
-        !found.iter().any(|new| new.range.start <= old.range.start && old.range.end <= new.range.end)
-    });
-    all.extend(found);
-    all.sort_by_key(|it| it.range.start);
+        let mut start = range.start.saturating_add_signed(shift);
+        if let Some(within) = old.peek().filter(|it| marker(it, shift).start < range.start) {
+            start = within.range.start;
+        }
+        while let Some(covered) = old.next_if(|it| marker(it, shift).end <= range.end) {
+            shift += growth(&covered);
+        }
+        let mut end = range.end.saturating_add_signed(shift);
+        if let Some(within) = old.next_if(|it| marker(it, shift).start < range.end) {
+            end = within.range.end;
+            shift += growth(&within);
+        }
+        let start = start.max(merged.last().map_or(0, |last| last.range.end));
+        merged.push(Found { range: start..end, rule });
+    }
+    merged.extend(old);
+    *all = merged;
+}
+
+/// The bytes of the marker in the replaced text, where all before it has moved by `shift`.
+fn marker(found: &Found, shift: isize) -> Range<usize> {
+    let start = found.range.start.saturating_add_signed(-shift);
+    start..start + REDACTED.len()
+}
+
+/// By how much the original is longer than its marker.
+fn growth(found: &Found) -> isize {
+    found.range.len().cast_signed() - REDACTED.len().cast_signed()
 }

@@ -5,10 +5,11 @@ use std::ops::Range;
 use crate::redact::bytes::{
     REDACTED, is_blank, is_encoded, is_line_end, is_quote, is_space, is_word, run, run_within, spend, starts,
 };
+use crate::redact::key_blocks::Block;
 use crate::redact::key_names::{Name, classify, is_label, is_phrase, may_be_name};
+use crate::redact::marks::{self, Form, Mark};
 use crate::redact::rule::{Found, Rule};
-use crate::redact::value_span::{Form, Mark};
-use crate::redact::{commands, entropy, key_prefixes, prose, value_span, values};
+use crate::redact::{commands, entropy, headers, key_blocks, key_prefixes, prose, value_span, values};
 
 /// Appends the secrets of `text`, in order and without overlap.
 pub(super) fn scan(text: &str, found: &mut Vec<Found>) {
@@ -86,7 +87,10 @@ impl Scan<'_> {
             0x1b if text.get(at + 1) == Some(&b'[') => Step::to(
                 (run_within(text, at + 2, 32, |byte| matches!(byte, b'0'..=b'?')) + 1).min(text.len()),
             ),
-            b'-' if starts(text, at, "-----BEGIN ") => block(text, at),
+            b'-' if starts(text, at, "-----BEGIN ") => match key_blocks::block(text, at) {
+                Block::Private(found) => Step::over(found, Rule::PrivateKey),
+                Block::Public(end) => Step::to(end),
+            },
             b'*' if at == 0 || is_line_end(text[at - 1]) => {
                 prose::pgpass(text, at).map_or(Step::to(at + 1), |found| Step::over(found, Rule::Said))
             }
@@ -108,7 +112,7 @@ impl Scan<'_> {
         if let Some((found, rule)) = beginnings.iter().flatten().find_map(|from| key(text, *from, end)) {
             return Step::over(found, rule);
         }
-        if let Some(to) = public_key(text, at, end) {
+        if let Some(to) = key_blocks::public_key(text, at, end) {
             return Step::to(to);
         }
         if at >= self.opaque_to {
@@ -128,7 +132,7 @@ impl Scan<'_> {
                 return Step::over(token.start..padded, Rule::Opaque);
             }
         }
-        if let Some(found) = scheme(text, at, end) {
+        if let Some(found) = headers::scheme(text, at, end) {
             return Step::over(found, Rule::Scheme);
         }
         if let Some(step) = beginnings.iter().flatten().find_map(|from| announced(text, *from, end)) {
@@ -150,7 +154,7 @@ impl Scan<'_> {
         let before = at.checked_sub(1).map(|at| text[at]);
         match before {
             Some(b'-') => {
-                let found = commands::find(text, at).or_else(|| user_flag(text, at, end));
+                let found = commands::find(text, at).or_else(|| commands::user(text, at, end));
                 found.map_or(Step::to(end), |found| Step::over(found, Rule::Flag))
             }
             None | Some(b'\n' | b'\r') => {
@@ -274,35 +278,12 @@ fn labelled(text: &[u8], end: usize) -> Option<Range<usize>> {
     if text.get(end).is_none_or(|byte| is_word(*byte)) {
         return None;
     }
-    let mark = value_span::assigned_behind(text, end)?;
+    let mark = marks::assigned_behind(text, end)?;
     spend(LONGEST);
     if !is_label(&text[end.saturating_sub(LONGEST)..end]) {
         return None;
     }
     value_span::find(text, mark, Name::Strong, false)
-}
-
-/// The end of the public key of ssh whose type is the word from `start` to `end`.
-fn public_key(text: &[u8], start: usize, end: usize) -> Option<usize> {
-    if text.get(end) != Some(&b' ') || text.get(end + 1) != Some(&b'A') {
-        return None;
-    }
-    let word = &text[start..end];
-    let ssh = word.starts_with(b"ssh-") || word.starts_with(b"ecdsa-sha2-") || word.starts_with(b"sk-ssh-");
-    (ssh && starts(text, end, " AAAA")).then(|| run(text, end + 1, is_token68))
-}
-
-/// The block that begins at `at`: one of a private key is a secret, one of a certificate or a public key stays.
-fn block(text: &[u8], at: usize) -> Step {
-    if let Some(found) = private_key(text, at) {
-        return Step::over(found, Rule::PrivateKey);
-    }
-    let label = run_within(text, at + 11, 64, |byte| byte != b'-' && !is_line_end(byte));
-    let body = run_within(text, label, 5, |byte| byte == b'-');
-    let end = run(text, body, |byte| {
-        is_space(byte) || matches!(byte, b'+' | b'/' | b'=') || byte.is_ascii_alphanumeric()
-    });
-    Step::to(if starts(text, end, "-----END ") { end } else { at + 5 })
 }
 
 /// Whether the authority of a URL is `user:password`, and not `host:port`.
@@ -345,82 +326,13 @@ fn prefixed(text: &[u8], start: usize, end: usize) -> Option<(Range<usize>, Rule
     parts.find_map(|at| key_prefixes::prefixed(text, at).map(|(to, prefix)| (at..to, Rule::Key(prefix))))
 }
 
-/// The block of a private key up to its last line, or up to the end of the text when that line is missing.
-fn private_key(text: &[u8], start: usize) -> Option<Range<usize>> {
-    const BEGIN: usize = "-----BEGIN ".len();
-    let label_end = run_within(text, start + BEGIN, 64, |byte| byte != b'-');
-    let label = &text[start + BEGIN..label_end];
-    if !label.windows(11).any(|it| it == b"PRIVATE KEY") {
-        return None;
-    }
-    let end = memchr::memmem::find(&text[label_end..], b"-----END ").map(|found| label_end + found);
-    spend(end.unwrap_or(text.len()) - label_end);
-    let Some(end) = end else { return Some(start..text.len()) };
-    let closing = run_within(text, end + 9, 64, |byte| byte != b'-' && !is_line_end(byte));
-    Some(start..run_within(text, closing, 5, |byte| byte == b'-'))
-}
-
-/// The credentials behind the word `Bearer`, `ApiKey` or `Basic`.
-fn scheme(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
-    let word = &text[start..end];
-    let bearer = word.eq_ignore_ascii_case(b"bearer") || word.eq_ignore_ascii_case(b"apikey");
-    let basic = word.eq_ignore_ascii_case(b"basic");
-    if !bearer && !basic {
-        return None;
-    }
-    let from = run_within(text, end, 4, |byte| is_blank(byte) || byte == b'+');
-    let from = if starts(text, end, "%20") { end + 3 } else { from };
-    if from == end {
-        return None;
-    }
-    let to = run(text, from, is_token68);
-    let token = &text[from..to];
-    let head = &token[..token.len().min(256)];
-    let secret = match (bearer, token.len()) {
-        (true, 8..) => token.len() >= 20 || head.iter().any(u8::is_ascii_digit),
-        (false, 4..) => decodes_to_pair(head),
-        _ => false,
-    };
-    secret.then_some(from..to)
-}
-
-fn is_token68(byte: u8) -> bool {
-    is_word(byte) || matches!(byte, b'.' | b'~' | b'+' | b'/' | b'=')
-}
-
-/// Whether the token is base64 of printable text with a colon.
-fn decodes_to_pair(token: &[u8]) -> bool {
-    let (mut bits, mut held, mut colon) = (0_u32, 0, false);
-    for &byte in token.iter().take_while(|byte| **byte != b'=') {
-        let digit = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            _ => return false,
-        };
-        bits = (bits << 6) | u32::from(digit);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            let decoded = (bits >> held) as u8;
-            colon |= decoded == b':';
-            if decoded < b' ' {
-                return false;
-            }
-        }
-    }
-    colon
-}
-
 /// Examines the value behind the name from `start` to `end`.
 fn announced(text: &[u8], start: usize, end: usize) -> Option<Step> {
     // Most words are no names.
     if !may_be_name(&text[start..end]) {
         return None;
     }
-    let mark = value_span::mark(text, start, end)?;
+    let mark = marks::mark(text, start, end)?;
     let mut name = classify(&text[start..end]);
     let mut is_key = false;
     let joins = |at: usize| is_blank(text[at]) || matches!(text[at], b'-' | b'\'');
@@ -446,10 +358,10 @@ fn announced(text: &[u8], start: usize, end: usize) -> Option<Step> {
     let in_quotes = text.get(from).is_some_and(|byte| is_quote(*byte));
     let (rule, found) = match name {
         Name::Authorization | Name::Cookie if quoted && !in_quotes => return None,
-        Name::Authorization => (Rule::Header, authorization(text, start, from, form)),
+        Name::Authorization => (Rule::Header, headers::authorization(text, start, from, form)),
         Name::Cookie => {
             let value = from + usize::from(in_quotes);
-            let to = if starts(text, value, REDACTED) { value } else { header_end(text, start, from) };
+            let to = if starts(text, value, REDACTED) { value } else { headers::end(text, start, from) };
             let from = value;
             (Rule::Header, (to > from).then_some(from..to))
         }
@@ -477,84 +389,4 @@ fn in_prose(text: &[u8], start: usize) -> bool {
     text[..blank]
         .last()
         .is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b',' | b'\'' | b'`' | b'.'))
-}
-
-/// The end of a header's value: the end of its line, or of the quotes around the header.
-fn header_end(text: &[u8], name: usize, from: usize) -> usize {
-    let around = name.checked_sub(1).map(|at| text[at]).filter(|byte| is_quote(*byte));
-    let behind = text.get(from).copied().filter(|byte| is_quote(*byte));
-    if let Some(quote) = behind {
-        return run(text, from + 1, |byte| byte != quote && !is_line_end(byte));
-    }
-    run(text, from, |byte| !is_line_end(byte) && Some(byte) != around)
-}
-
-/// The credentials of an `Authorization` header whose value begins at `from`, without the scheme.
-fn authorization(text: &[u8], name: usize, from: usize, form: Form) -> Option<Range<usize>> {
-    const ONE_TOKEN: [&str; 8] =
-        ["bearer", "basic", "token", "negotiate", "ntlm", "apikey", "bot", "sso-key"];
-    let opened = from + (run_within(text, from, 8, |byte| byte == b'\\') - from);
-    let quoted = text.get(opened).is_some_and(|byte| is_quote(*byte));
-    let value = if quoted { opened + 1 } else { from };
-    let word = run_within(text, value, 64, is_word);
-    let blank = if starts(text, word, "%20") {
-        word + 3
-    } else {
-        run_within(text, word, 4, |byte| is_blank(byte) || byte == b'+')
-    };
-    let known = ONE_TOKEN.iter().any(|scheme| text[value..word].eq_ignore_ascii_case(scheme.as_bytes()));
-    if known && blank > word && blank < text.len() {
-        if starts(text, blank, REDACTED) {
-            return None;
-        }
-        let to = value_span::unquoted_end(text, blank, form);
-        let refers = value_span::refers(text, blank, form) || values::is_placeholder(&text[blank..to]);
-        return (to > blank && !refers).then_some(blank..to);
-    }
-    if starts(text, value, REDACTED) || value >= text.len() {
-        return None;
-    }
-    if value_span::refers(text, value, form) {
-        return None;
-    }
-    // The name of a scheme with parameters stays: `Digest username="…", …`.
-    let scheme = blank > word && word > value && text[value].is_ascii_alphabetic();
-    let start = if scheme && !text[value..word].iter().all(u8::is_ascii_lowercase) { blank } else { value };
-    if starts(text, start, REDACTED) {
-        return None;
-    }
-    let to = if quoted {
-        run(text, value, |byte| byte != text[opened] && !is_line_end(byte))
-    } else if scheme {
-        header_end(text, name, value)
-    } else {
-        header_end(&text[..value_span::unquoted_end(text, value, form)], name, value)
-    };
-    (to > start).then_some(start..to)
-}
-
-/// The value of the flags of curl: `-u name:password` and `--user name:password`.
-fn user_flag(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
-    let word = &text[start..end];
-    let dashes = if word == b"u" { 1 } else { 2 };
-    if !matches!(word, b"u" | b"user" | b"proxy-user") || start < dashes {
-        return None;
-    }
-    let before = &text[..start];
-    let flag = before.ends_with(&b"--"[..dashes])
-        && before[..start - dashes].last().is_none_or(|byte| !is_word(*byte));
-    let from = run_within(text, end, 4, |byte| is_blank(byte) || matches!(byte, b'=' | b'"' | b'\''));
-    if !flag || from == end {
-        return None;
-    }
-    let to = match text[from - 1] {
-        quote @ (b'"' | b'\'') => run_within(text, from, 256, |byte| byte != quote && !is_line_end(byte)),
-        _ => value_span::unquoted_end(text, from, Form::Flag),
-    };
-    let colon = text[from..to].iter().position(|byte| *byte == b':')?;
-    let (user, password) = (&text[from..from + colon], &text[from + colon + 1..to]);
-    let numbers = password.iter().all(u8::is_ascii_digit) && user.iter().all(u8::is_ascii_digit);
-    let placeholder = values::is_all_placeholders(&text[from..to]);
-    let named = !user.is_empty() || (password.len() >= 4 && password[0] != b'/');
-    (!numbers && !placeholder && named && text[from..to] != *REDACTED.as_bytes()).then_some(from..to)
 }

@@ -30,6 +30,11 @@ fn is_in(kind: Kind, value: &[u8]) -> bool {
     list(kind).iter().any(|listed| listed.as_bytes().eq_ignore_ascii_case(value))
 }
 
+/// Whether there is no value: it is empty, replaced already, or a placeholder.
+pub(super) fn is_missing(value: &[u8]) -> bool {
+    value.is_empty() || value == REDACTED.as_bytes() || is_placeholder(value)
+}
+
 /// Whether the value means nothing. One character alone is punctuation or a switch.
 pub(super) fn is_nothing(value: &[u8], assigned: bool) -> bool {
     match if assigned { value } else { sentence(value) } {

@@ -280,15 +280,15 @@ impl Scheduler {
     /// Ends the thread, delivers for the last time, and closes the backends. A second call waits for the first one.
     pub(crate) fn close(&self, context: &Context, deadline: Instant) -> FlushReport {
         let nothing = FlushReport { emptied: true, ..FlushReport::default() };
-        if !self.is_used() {
-            // A later event has still to be delivered.
-            return nothing;
-        }
         if self.signal.stop(deadline) {
             self.wait_until_closed(deadline);
             return nothing;
         }
         let _closed = Closes(self);
+        if !self.is_used() {
+            self.close_backends(deadline);
+            return nothing;
+        }
         // Flushes no longer wait for the thread, which may be inside a plugin.
         self.backends.leave();
         let ticket = self.backends.take_ticket();
@@ -309,14 +309,6 @@ impl Scheduler {
         };
         self.close_backends(deadline);
         flushed
-    }
-
-    /// Ends the threads and closes the backends of a process that has had no event.
-    pub(crate) fn end_unused(&self, deadline: Instant) {
-        if !self.signal.stop(deadline) {
-            let _closed = Closes(self);
-            self.close_backends(deadline);
-        }
     }
 
     /// Whether there is something to do at the end of this process.

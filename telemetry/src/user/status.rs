@@ -9,7 +9,6 @@ use crate::api::telemetry::Telemetry;
 use crate::consent::consent::Collection;
 use crate::delivery::backend_state::BackendState;
 use crate::delivery::configured_backend::ConfiguredBackend;
-use crate::error::DropReason;
 use crate::instance::select_backends::Selected;
 use crate::instance::settings::{Deliver, Settings};
 use crate::{detached, files};
@@ -52,6 +51,9 @@ pub struct Status {
     pub set_apart: u64,
     /// Events lost so far, by reason.
     pub dropped: BTreeMap<String, u64>,
+    /// The one of these reasons whose number is the least possible.
+    #[serde(skip)]
+    pub(super) at_least: Option<String>,
     /// The number of dead letters.
     pub dead_letters: u64,
     /// When and how events leave the spool.
@@ -148,9 +150,12 @@ impl Telemetry {
             backend(name, waiting, states.get(name).cloned().unwrap_or_default())
         });
         let backends = backends.collect();
-        let mut dropped = BTreeMap::new();
+        let (mut dropped, mut at_least) = (BTreeMap::new(), None);
         for (reason, number) in spool.drops.iter().chain(&other.drops) {
             *dropped.entry(reason.to_string()).or_default() += number;
+            if reason.is_at_least() {
+                at_least = Some(reason.to_string());
+            }
         }
         let homeless = context.homeless.load(Ordering::Relaxed);
         if homeless > 0 {
@@ -199,6 +204,7 @@ impl Telemetry {
             oldest_s: spool.oldest_ms.map(ago),
             set_apart: other.events,
             dropped,
+            at_least,
             dead_letters: spool.rejected + other.rejected,
             delivery: delivery_text(&context.settings, &targets),
             delivering: context.trusted_data().is_some_and(|data| detached::lock::is_delivering(data, local)),
@@ -242,9 +248,7 @@ fn collection_text(collection: Collection) -> &'static str {
 impl Status {
     /// The numbers of lost events and their reasons.
     pub(super) fn dropped_text(&self) -> String {
-        // A file that was cut has lost lines beside the one that the cut went through.
-        let cut = DropReason::Damaged.to_string();
-        let least = |reason: &String| if *reason == cut { "at least " } else { "" };
+        let least = |reason: &String| if self.at_least.as_ref() == Some(reason) { "at least " } else { "" };
         let reasons = self.dropped.iter().map(|(reason, n)| format!("{}{n} ({reason})", least(reason)));
         reasons.collect::<Vec<_>>().join(", ")
     }

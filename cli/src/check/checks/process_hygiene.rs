@@ -11,7 +11,9 @@ use std::{
 use jackfield_loader::{
     conformance::{ProcessState, Terms, allocated},
     files::{self, Access},
-    in_prose, show_path,
+    in_prose,
+    reexec::processes_below,
+    show_path,
 };
 
 use crate::check::{
@@ -62,23 +64,22 @@ pub(super) fn leftovers(harness: &Harness) -> CheckResult {
     let shared_before = shared_memory();
     env::set_current_dir(folder)
         .map_err(|error| skip(format!("the folder of the check can't be entered: {error}")))?;
-    let here = || harness.open().and_then(harness::end);
-    if let Err(CheckError::Failed { found, .. }) = here() {
+    if let Err(CheckError::Failed { found, .. }) = harness.open().and_then(harness::end) {
         return Err(skip(format!("the options have a path that starts in this folder: {found}")));
     }
     for _ in 0..3 {
         life(harness)?;
     }
     let start = Instant::now();
-    let mut processes = children();
+    let mut left = processes();
     // Polling, because no event reports the end of a process that others have started.
-    while !processes.is_empty() && start.elapsed() < Duration::from_secs(2) {
+    while !left.is_empty() && start.elapsed() < Duration::from_secs(2) {
         thread::sleep(Duration::from_millis(10));
-        processes = children();
+        left = processes();
     }
-    if !processes.is_empty() {
+    if !left.is_empty() {
         return Err(fail(
-            format!("processes are left: {}", in_prose(processes.iter().map(String::as_str))),
+            format!("processes are left: {}", in_prose(left.iter().map(String::as_str))),
             "a plugin starts no process that outlives its instance, and waits for the end of each that it starts",
         ));
     }
@@ -110,12 +111,10 @@ pub(super) fn leftovers(harness: &Harness) -> CheckResult {
 }
 
 /// The processes below this one, by name and number.
-fn children() -> Vec<String> {
-    let read = |file: &Path| files::read(file, Access::Read, 1 << 16).unwrap_or_default();
-    let threads = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    let numbers = threads.map(|thread| read(&thread.path().join("children"))).collect::<String>();
-    let describe = |number: &str| {
-        let status = read(Path::new(&format!("/proc/{number}/status")));
+fn processes() -> Vec<String> {
+    let describe = |number: u32| {
+        let status = Path::new("/proc").join(number.to_string()).join("status");
+        let status = files::read(&status, Access::Read, 1 << 16).unwrap_or_default();
         let field = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
             line.unwrap_or_default().trim().to_owned()
@@ -123,7 +122,7 @@ fn children() -> Vec<String> {
         let zombie = if field("State:").starts_with('Z') { ", ended and not waited for" } else { "" };
         format!("{} ({number}{zombie})", field("Name:"))
     };
-    numbers.split_whitespace().map(describe).collect()
+    processes_below().into_iter().map(describe).collect()
 }
 
 fn files_below(folder: &Path, found: &mut Vec<PathBuf>) {
