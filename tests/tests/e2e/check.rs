@@ -283,7 +283,8 @@ fn what_belongs_to_the_tool_is_left_alone() {
         ("LEAKS_MEMORY", " bytes of memory"),
         ("LEAKS_DESCRIPTOR", "100 descriptors more"),
         ("LEAKS_THREAD", "100 threads more"),
-        ("LEAKS_MAPPING", "100 mappings more"),
+        // The system may join one with its neighbour.
+        ("LEAKS_MAPPING", " mappings more after 100 lives"),
     ] {
         let report = fails(&site, &c_conduct(variant), &[], &["leaks"]);
         assert!(report.to_string().contains(named), "{report:#}");
