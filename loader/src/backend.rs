@@ -10,7 +10,7 @@ use crate::boundary::batch::Batch;
 use crate::guard::error::{CloseError, OpenError, OpenFailure, Stage};
 use crate::guard::executor::Entry;
 use crate::guard::in_process::{InProcess, Source};
-use crate::guard::options::{BackendOptions, Isolation};
+use crate::guard::options::BackendOptions;
 use crate::guard::preview::{Preview, PreviewError};
 use crate::guard::report::Report;
 use crate::guard::stats::Stats;
@@ -47,7 +47,7 @@ impl Backend {
     /// # Platform
     /// Child processes exist on Linux.
     pub fn open_verified(plugin: &Verified, options: &BackendOptions) -> Result<Self, Error> {
-        let Isolation::Process(process) = &options.isolation else {
+        let Some(process) = options.isolation.process_of(plugin.metadata()) else {
             return Self::open(&plugin.load_within(options.timeout)?, options);
         };
         let location = plugin.location();
@@ -75,7 +75,9 @@ impl Backend {
     /// # Platform
     /// Child processes exist on Linux.
     pub fn rehearse(plugin: &Candidate, options: &BackendOptions) -> Result<(), Error> {
-        let Isolation::Process(process) = &options.isolation else { return Ok(()) };
+        let Some(process) = options.isolation.process_of(&plugin.inspection().metadata) else {
+            return Ok(());
+        };
         let entry = instance::rehearsal(Arc::clone(plugin.content()?), plugin.location(), process, options);
         match entry.and_then(|entry| Self::open_entry(entry, options)) {
             // The child has come to the load, where a rehearsal ends.

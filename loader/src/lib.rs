@@ -55,7 +55,7 @@ pub use crate::{
         facts::{Endian, Format},
         inspect_bytes,
         inspection::Inspection,
-        metadata::{Abi, Metadata, PanicStrategy},
+        metadata::{Abi, IsolationNeed, Metadata, PanicStrategy},
     },
     isolated::{
         crash::{Crash, MOST_CRASHES, crashes},

@@ -255,9 +255,9 @@ impl Candidate {
     }
 
     fn verdict(&self, isolation: &Isolation) -> Result<(), Refusal> {
-        match isolation {
-            Isolation::Thread => self.inspection.verdict(),
-            Isolation::Process(_) => self.inspection.verdict_in_process(),
+        match isolation.process_of(&self.inspection.metadata) {
+            None => self.inspection.verdict(),
+            Some(_) => self.inspection.verdict_in_process(),
         }
     }
 
@@ -333,9 +333,15 @@ impl Verified {
     /// [`Error::Load`], [`Error::Check`]. [`LoadError::Hangs`] if the constructors exceed the limit, and
     /// until they return [`LoadError::Blocked`] for each further library.
     pub fn load_within(&self, limit: Duration) -> Result<Plugin, Error> {
-        let Accepted { location, inspection, content, .. } = &self.0;
         // A plugin that was accepted for a child process may not be fit for this one.
-        require(location, inspection.verdict())?;
+        require(&self.0.location, self.0.inspection.verdict())?;
+        self.load_here(limit)
+    }
+
+    /// As [`load_within`](Self::load_within), for a process that runs nothing but this plugin, which may be one that this
+    /// host does not load into a tool's process.
+    pub(crate) fn load_here(&self, limit: Duration) -> Result<Plugin, Error> {
+        let Accepted { location, inspection, content, .. } = &self.0;
         let loaded = match location {
             Location::File(path) => loaded_libraries::load(content, &inspection.needed, path, limit),
             Location::BuiltIn(plugin) => Ok(loaded_libraries::built_in(content, plugin.descriptor())),

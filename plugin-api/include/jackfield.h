@@ -26,6 +26,7 @@
  *     "config_schema": null            or a JSON Schema of the configuration
  *     "acknowledges": false            may be left out: the backend can't know whether the platform has got an event,
  *                                      as over UDP
+ *     "isolation": "process"           may be left out: it can run only in a process of its own
  *
  * Built as a shared library that exports nothing else, for instance by
  *

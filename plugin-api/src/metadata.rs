@@ -13,6 +13,7 @@
 //! | `offers` | list of strings | capabilities that the plugin has |
 //! | `serial` | boolean | whether `send` must not run twice at once |
 //! | `acknowledges` | boolean, `true` if absent | whether an event that is reported as delivered was acknowledged by the platform, which a backend over UDP can't know |
+//! | `isolation` | string, `thread` if absent | `process` for a plugin that can run only in a process of its own: a host isolates it without being told |
 //! | `target` | string | target triple |
 //! | `panic` | string | `unwind`, `abort`, or `none` for a language without panics |
 //! | `language`, `compiler` | string | what it was built with, for people |
@@ -55,6 +56,8 @@ pub struct Facts {
     pub offers: &'static [&'static str],
     pub serial: bool,
     pub acknowledges: bool,
+    /// `thread` or `process`.
+    pub isolation: &'static str,
     pub panic: &'static str,
     /// A JSON value.
     pub config_schema: &'static str,
@@ -74,6 +77,15 @@ pub const fn render<const N: usize>(facts: &Facts) -> [u8; N] {
     let writer = Writer::<N>::write(facts);
     assert!(writer.at == N, "N is what `len` says");
     writer.out
+}
+
+const fn equal(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut at = 0;
+    while at < a.len() && at < b.len() && a[at] == b[at] {
+        at += 1;
+    }
+    at == a.len() && at == b.len()
 }
 
 /// Writes the bytes that fit into `N`, and counts all of them.
@@ -109,6 +121,11 @@ impl<const N: usize> Writer<N> {
         // Absent, it says so.
         if !facts.acknowledges {
             w.raw(",\"acknowledges\":false");
+        }
+        if equal(facts.isolation, "process") {
+            w.raw(",\"isolation\":\"process\"");
+        } else {
+            assert!(equal(facts.isolation, "thread"), "`isolation` is \"thread\" or \"process\"");
         }
         w.raw(",\"target\":");
         w.string(TARGET);
@@ -195,6 +212,7 @@ mod tests {
         offers: &[],
         serial: true,
         acknowledges: false,
+        isolation: "process",
         panic: "unwind",
         config_schema: "{\"type\": \"object\"}",
     };
@@ -214,6 +232,7 @@ mod tests {
         assert_eq!(value["offers"], serde_json::json!([]));
         assert_eq!(value["serial"], true);
         assert_eq!(value["acknowledges"], false);
+        assert_eq!(value["isolation"], "process");
         assert_eq!(value["panic"], "unwind");
         assert_eq!(value["target"], TARGET);
         assert_eq!(value["compiler"], COMPILER);

@@ -89,6 +89,7 @@ impl std::fmt::Debug for StaticPlugin {
 /// | `requires` | the capabilities that the host must have, a list of strings | `&[]` |
 /// | `offers` | those of `[deletion, diagnostics]` whose trait the backend implements: [`DeletesData`](crate::DeletesData), [`Diagnoses`](crate::Diagnoses) | `[]` |
 /// | `acknowledges` | `false` for a backend that can't know whether the platform has got an event | `true` |
+/// | `isolation` | `"process"` for a plugin that can run only in a process of its own | `"thread"` |
 /// | `config_schema` | JSON Schema of the configuration, a string, as `include_str!` gives it | `"null"` |
 ///
 /// A key that is missing, unknown or there twice is an error of the compiler:
@@ -114,6 +115,7 @@ macro_rules! plugin {
                     offers: &[$($crate::plugin!(@capability $offer)),*],
                     serial: <$backend as $crate::Backend>::SERIAL,
                     acknowledges: true,
+                    isolation: "thread",
                     panic: if ::core::cfg!(panic = "abort") { "abort" } else { "unwind" },
                     config_schema: "null",
                 };
@@ -150,6 +152,7 @@ macro_rules! plugin {
     (@set $facts:ident description $value:expr) => { $facts.description = $value };
     (@set $facts:ident requires $value:expr) => { $facts.requires = $value };
     (@set $facts:ident acknowledges $value:expr) => { $facts.acknowledges = $value };
+    (@set $facts:ident isolation $value:expr) => { $facts.isolation = $value };
     (@set $facts:ident config_schema $value:expr) => { $facts.config_schema = $value };
     (@set $facts:ident $key:ident $value:expr) => {
         ::core::compile_error!(::core::concat!("unknown key `", ::core::stringify!($key), "`, or one that is there twice"))

@@ -25,6 +25,8 @@ pub(super) struct Task {
     pub(super) file: PathBuf,
     /// The plugin's options, a JSON object.
     pub(super) config: String,
+    /// Whether the plugin is checked for a process of its own.
+    pub(super) own_process: bool,
     /// The key of the endpoint, if the command line names it.
     pub(super) endpoint: Option<String>,
     /// The number of instances in the check for leaks.
@@ -63,6 +65,9 @@ pub(super) enum CheckError {
     Failed { found: String, advice: String },
     Skipped(String),
 }
+
+/// Why what belongs to the tool's process is not checked.
+pub(super) const OWN_PROCESS: &str = "in a process of its own";
 
 /// What a check has found, in a few words.
 pub(super) type CheckResult = Result<String, CheckError>;
@@ -106,7 +111,7 @@ pub(super) struct Harness {
 impl Harness {
     pub(super) fn load(task: Task) -> Result<Self, CheckError> {
         let before = ProcessState::now();
-        let subject = Subject::load(&task.file)
+        let subject = Subject::load(&task.file, task.own_process)
             .map_err(|error| fail(error.to_string(), "the message says what its vendor has to change"))?;
         let config = serde_json::from_str(&task.config).unwrap_or_default();
         Ok(Self { subject, before, task, config })

@@ -9,7 +9,7 @@ use clap::{Args, ValueHint};
 use jackfield::BackendConfig;
 use jackfield::Config;
 use jackfield::forward::{ConfigFile, OptionsSchema};
-use jackfield_loader::{in_prose, show_path};
+use jackfield_loader::{IsolationNeed, Metadata, in_prose, show_path};
 use serde_json::{Map, Value};
 
 use crate::{exit::CommandError, help::Help, settings::CommonArgs};
@@ -17,7 +17,8 @@ use crate::{exit::CommandError, help::Help, settings::CommonArgs};
 pub(crate) const HELP: Help = Help {
     examples: "  jackfield check ./libfile.so --config-json '{\"path\":\"/tmp/events\"}'\n  \
          jackfield check ./librabbitmq.so --config check.toml --junit report.xml\n  \
-         jackfield check ./libvendor.so --only leaks --cycles 100",
+         jackfield check ./libvendor.so --only leaks --cycles 100\n  \
+         jackfield check ./libvendor.so --isolation process",
     notes: "Runs the code of the library, whoever owns the file. Each check runs in a child process, so\n\
          that a crash or a hang fails only one check. Events go to the platform that the options\n\
          name, so use a platform for tests. The options are those of the backend in --config, or\n\
@@ -26,7 +27,9 @@ pub(crate) const HELP: Help = Help {
          Some checks need a platform that is away or does not answer. They set the option url,\n\
          endpoint, address or the like, or the one that --endpoint names. In the check `leaks`\n\
          memory has to stop growing after a warm-up of a tenth of the cycles.\n\n\
-         With --json: file, name, version, passed, failed, skipped, and checks: a list of name,\n\
+         With --isolation process, or for a plugin whose metadata says so, the state of the process\n\
+         and its threads are the plugin's own: the checks of them are skipped.\n\n\
+         With --json: file, name, version, isolation, passed, failed, skipped, and checks: a list of name,\n\
          verdict (pass, fail, skipped), found, advice, seconds. Exit code 0: no check failed.",
 };
 
@@ -47,6 +50,9 @@ pub(crate) struct CheckArgs {
     /// Run only this check; may be given several times
     #[arg(long, value_name = "CHECK")]
     pub(super) only: Vec<String>,
+    /// The process that the plugin is checked for; by default what its metadata says
+    #[arg(long, value_name = "WHERE")]
+    pub(super) isolation: Option<CheckIsolation>,
     /// The option that holds the platform's address
     #[arg(long, value_name = "KEY")]
     pub(super) endpoint: Option<String>,
@@ -56,6 +62,25 @@ pub(crate) struct CheckArgs {
     /// Number of instances that the check `leaks` opens and closes
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(20..=1_000_000))]
     pub(super) cycles: u32,
+}
+
+/// The process that a plugin is checked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum CheckIsolation {
+    /// The tool's
+    Thread,
+    /// One of its own
+    Process,
+}
+
+impl CheckArgs {
+    /// Whether the plugin is checked for a process of its own.
+    pub(super) fn own_process(&self, plugin: Option<&Metadata>) -> bool {
+        match self.isolation {
+            Some(isolation) => isolation == CheckIsolation::Process,
+            None => plugin.is_some_and(|plugin| plugin.isolation == IsolationNeed::Process),
+        }
+    }
 }
 
 /// The plugin's options.

@@ -14,6 +14,8 @@ pub(super) struct Report {
     file: String,
     /// Name and version, if the file has metadata.
     plugin: Option<(ForeignText, ForeignText)>,
+    /// Whether it was checked for a process of its own.
+    own_process: bool,
     rows: Vec<Row>,
 }
 
@@ -27,8 +29,8 @@ struct Row {
 }
 
 impl Report {
-    pub(super) fn new(file: &Path, plugin: Option<(ForeignText, ForeignText)>) -> Self {
-        Self { file: show_path(file).to_string(), plugin, rows: Vec::new() }
+    pub(super) fn new(file: &Path, plugin: Option<(ForeignText, ForeignText)>, own_process: bool) -> Self {
+        Self { file: show_path(file).to_string(), plugin, own_process, rows: Vec::new() }
     }
 
     pub(super) fn push(&mut self, name: &'static str, finding: Finding, took: Duration) {
@@ -106,7 +108,8 @@ impl Report {
                 }
             }
         }
-        let shown = format!("It keeps the contract in {}", count(self.count(Verdict::Pass), "check"));
+        let place = if self.own_process { ", for a process of its own" } else { "" };
+        let shown = format!("It keeps the contract in {}{place}", count(self.count(Verdict::Pass), "check"));
         if not_shown.is_empty() {
             return shown + ".";
         }
@@ -118,6 +121,7 @@ impl Report {
         let (name, version) = self.plugin.clone().unzip();
         json!({
             "file": self.file, "name": name, "version": version,
+            "isolation": if self.own_process { "process" } else { "thread" },
             "passed": self.count(Verdict::Pass), "failed": self.failed(), "skipped": self.count(Verdict::Skipped),
             "checks": self.rows,
         })
@@ -183,7 +187,7 @@ mod tests {
     };
 
     fn report() -> Report {
-        let mut report = Report::new(Path::new("/x/libp.so"), Some(("p<1>".into(), "1.0.0".into())));
+        let mut report = Report::new(Path::new("/x/libp.so"), Some(("p<1>".into(), "1.0.0".into())), false);
         let mut push =
             |name, checked: CheckResult| report.push(name, checked.into(), Duration::from_millis(1500));
         push("load", Ok("loaded".to_owned()));
@@ -211,7 +215,7 @@ mod tests {
 
     #[test]
     fn the_last_line_says_what_was_not_shown() {
-        let mut report = Report::new(Path::new("/x/libp.so"), None);
+        let mut report = Report::new(Path::new("/x/libp.so"), None, true);
         for (name, checked) in [
             ("load", Ok("loaded".to_owned())),
             ("deadline", Err(skip("no endpoint"))),
@@ -223,7 +227,7 @@ mod tests {
         assert_eq!(
             report.to_text().lines().next_back(),
             Some(
-                "It keeps the contract in 1 check. Not shown: deadline, cancel (no endpoint); probe (no table)."
+                "It keeps the contract in 1 check, for a process of its own. Not shown: deadline, cancel (no endpoint); probe (no table)."
             )
         );
     }

@@ -18,10 +18,13 @@ use jackfield_loader::{
 };
 
 use super::{
-    checks::{CHECKS, Check, EXIT, LEFTOVERS, LOAD, OPEN, PREVIEW, READ_ONLY, STDOUT, metadata},
+    checks::{
+        CHECKS, Check, EXIT, LEFTOVERS, LOAD, OPEN, PREVIEW, READ_ONLY, STDOUT,
+        metadata::{self, FileReport},
+    },
     child::NAME,
     child_output::{KEPT, Output, PipeReader},
-    harness::{CheckError, Finding, Task, Verdict, fail, skip},
+    harness::{CheckError, Finding, OWN_PROCESS, Task, Verdict, fail, skip},
     options::CheckArgs,
     report::Report,
 };
@@ -31,11 +34,11 @@ pub(super) fn all(args: &CheckArgs, config: &str) -> Report {
     // A daemon that a plugin leaves becomes a child of this process, which kills it.
     adopt_orphans();
     let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
-    let (plugin, of_file) = metadata::check_file(&args.file);
+    let FileReport { plugin, own_process, findings } = metadata::check_file(args);
     let loadable =
-        of_file.iter().all(|(name, finding)| *name == "schema" || finding.verdict != Verdict::Fail);
-    let mut report = Report::new(&args.file, plugin);
-    for (name, finding) in of_file {
+        findings.iter().all(|(name, finding)| *name == "schema" || finding.verdict != Verdict::Fail);
+    let mut report = Report::new(&args.file, plugin, own_process);
+    for (name, finding) in findings {
         if wanted(name) {
             report.push(name, finding, Duration::ZERO);
         }
@@ -52,9 +55,11 @@ pub(super) fn all(args: &CheckArgs, config: &str) -> Report {
         }
         let (finding, took) = if let Some(why) = unloadable.or(unopenable.filter(|_| check.needs_open)) {
             (skip(why).into(), Duration::ZERO)
+        } else if own_process && check.of_tool {
+            (skip(OWN_PROCESS).into(), Duration::ZERO)
         } else {
             let start = Instant::now();
-            let (finding, output) = one(check, args, config);
+            let (finding, output) = one(check, args, own_process, config);
             has_run = true;
             if !output.is_empty() {
                 printed.push((check.name, output));
@@ -74,18 +79,19 @@ pub(super) fn all(args: &CheckArgs, config: &str) -> Report {
         }
     }
     if wanted(STDOUT) {
-        report.push(STDOUT, stdout(&printed, has_run, &args.file), Duration::ZERO);
+        report.push(STDOUT, stdout(&printed, has_run, own_process, &args.file), Duration::ZERO);
     }
     report
 }
 
 /// Judges the output of the children, which have to print nothing.
-fn stdout(printed: &[(&'static str, Output)], has_run: bool, file: &Path) -> Finding {
+fn stdout(printed: &[(&'static str, Output)], has_run: bool, own_process: bool, file: &Path) -> Finding {
     let is_stdout = |it: Inspection| it.metadata.requires.iter().any(|it| it == CAPABILITY_STDOUT);
     let bytes: usize = printed.iter().map(|(_, output)| output.bytes).sum();
     Finding::from(match printed {
         _ if !has_run => Err(skip("no check has run the plugin")),
         [] => Ok("nothing was printed".to_owned()),
+        _ if own_process => Err(skip(OWN_PROCESS)),
         _ if jackfield_loader::inspect(file).is_ok_and(is_stdout) => {
             Err(skip(format!("{bytes} bytes were printed: that is the purpose of the plugin")))
         }
@@ -104,10 +110,11 @@ const BUS: i32 = if cfg!(target_os = "linux") { 7 } else { 10 };
 const SEGV: i32 = 11;
 
 /// Runs one check in a child.
-fn one(check: &Check, args: &CheckArgs, config: &str) -> (Finding, Output) {
-    match start(check, args, config) {
+fn one(check: &Check, args: &CheckArgs, own_process: bool, config: &str) -> (Finding, Output) {
+    match start(check, args, own_process, config) {
         Ok((mut finding, output)) => {
-            if check.name == PREVIEW && !output.is_empty() && finding.verdict == Verdict::Pass {
+            if check.name == PREVIEW && !own_process && !output.is_empty() && finding.verdict == Verdict::Pass
+            {
                 let found = format!("{} bytes went to standard output: {:?}", output.bytes, output.start(60));
                 finding = fail(found, "a preview shows the requests of `send`, and sends nothing").into();
             }
@@ -121,7 +128,7 @@ fn one(check: &Check, args: &CheckArgs, config: &str) -> (Finding, Output) {
 }
 
 #[cfg(unix)]
-fn start(check: &Check, args: &CheckArgs, config: &str) -> io::Result<(Finding, Output)> {
+fn start(check: &Check, args: &CheckArgs, own_process: bool, config: &str) -> io::Result<(Finding, Output)> {
     use std::os::fd::OwnedFd;
 
     let limit = args.limit * check.patience;
@@ -132,6 +139,7 @@ fn start(check: &Check, args: &CheckArgs, config: &str) -> io::Result<(Finding, 
         check: check.name.to_owned(),
         file: std::path::absolute(&args.file)?,
         config: config.to_owned(),
+        own_process,
         endpoint: args.endpoint.clone(),
         cycles: args.cycles,
         // The rest of the limit is for the end of the check and for its answer.
@@ -189,7 +197,7 @@ fn start(check: &Check, args: &CheckArgs, config: &str) -> io::Result<(Finding, 
 }
 
 #[cfg(not(unix))]
-fn start(_: &Check, _: &CheckArgs, _: &str) -> io::Result<(Finding, Output)> {
+fn start(_: &Check, _: &CheckArgs, _: bool, _: &str) -> io::Result<(Finding, Output)> {
     Err(io::ErrorKind::Unsupported.into())
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use jackfield::forward::OptionsSchema;
-use jackfield_loader::{Error, ForeignText, Metadata, in_prose, show_path};
+use jackfield_loader::{Error, ForeignText, IsolationNeed, Metadata, Refusal, in_prose, show_path};
 use serde_json::{Value, json};
 
 use super::{Library, language, option_table};
@@ -75,6 +75,7 @@ fn to_text(file: &Path, result: Result<&Library, &Error>) -> String {
             let panic = serde_json::to_value(metadata.panic).unwrap_or_default();
             let verdict = match (it.verdict(), it.verdict_in_process()) {
                 (Ok(()), _) => "compatible".to_owned(),
+                (Err(Refusal::NeedsProcess), Ok(())) => "compatible, in a process of its own".to_owned(),
                 (Err(why), Ok(())) => format!("compatible: {why}"),
                 (Err(why), Err(_)) => refused(&why.to_string()),
             };
@@ -100,6 +101,7 @@ fn to_text(file: &Path, result: Result<&Library, &Error>) -> String {
                 row("offers", list(&metadata.offers)),
                 row("delivered", no_acknowledgement(metadata).to_owned()),
                 row("calls", if metadata.serial { "one at a time" } else { "several at once" }.to_owned()),
+                row("isolation", isolation(metadata).to_owned()),
                 row("panic", panic.as_str().unwrap_or_default().to_owned()),
                 row("language", language(metadata).to_string()),
                 row("built with", metadata.compiler.to_string()),
@@ -125,6 +127,11 @@ fn to_text(file: &Path, result: Result<&Library, &Error>) -> String {
 /// What "delivered" means for a plugin that can't know whether an event has arrived; empty for one that does.
 fn no_acknowledgement(metadata: &Metadata) -> &'static str {
     if metadata.acknowledges { "" } else { "means sent: the platform does not acknowledge events" }
+}
+
+/// The process that a plugin has to run in; empty for any.
+fn isolation(metadata: &Metadata) -> &'static str {
+    if metadata.isolation == IsolationNeed::Process { "process" } else { "" }
 }
 
 /// What of the plugin's schema the host does not check options by.

@@ -13,8 +13,10 @@ use super::call::{self, Answer};
 use super::host::{self, AlteredViews, Terms};
 use crate::boundary::batch::{Batch, no_events};
 use crate::boundary::process::lock;
+use crate::guard::options::{Isolation, ProcessOptions};
+use crate::load::loaded_libraries::LOAD_TIMEOUT;
 use crate::load::tables::{Arguments, Function, OptionalTable, PluginTables};
-use crate::plugin::{Error, Plugin};
+use crate::plugin::{Candidate, Error, Plugin};
 use crate::verify::trust::Trust;
 
 /// A loaded plugin.
@@ -32,12 +34,18 @@ pub struct Instance {
 }
 
 impl Subject {
-    /// Takes a file with any owner through all stages.
+    /// Takes a file with any owner through all stages. This process may be one of the plugin's own, for one that can't run
+    /// in a tool's.
     ///
     /// # Errors
     /// As [`Plugin::load`].
-    pub fn load(path: &Path) -> Result<Self, Error> {
-        Ok(Self { plugin: Plugin::load(path, Trust::Any)? })
+    pub fn load(path: &Path, own_process: bool) -> Result<Self, Error> {
+        if !own_process {
+            return Ok(Self { plugin: Plugin::load(path, Trust::Any)? });
+        }
+        let verified =
+            Candidate::open(path)?.verify_for(&Isolation::Process(ProcessOptions::new()), Trust::Any)?;
+        Ok(Self { plugin: verified.load_here(LOAD_TIMEOUT)? })
     }
 
     /// The plugin.

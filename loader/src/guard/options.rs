@@ -3,6 +3,7 @@
 use std::{fmt, path::PathBuf, time::Duration};
 
 use super::circuit_breaker::Backoff;
+use crate::inspect::metadata::{IsolationNeed, Metadata};
 use crate::reexec::entry::Program;
 use crate::sandbox::Sandbox;
 use crate::sandbox::limits::Limits;
@@ -25,7 +26,7 @@ pub struct BackendOptions {
     pub tool_name: String,
     /// Version of that tool.
     pub tool_version: String,
-    /// Which process the plugin is loaded into. The default is this one.
+    /// Which process the plugin is loaded into. The default is the one that its metadata asks for.
     pub isolation: Isolation,
 }
 
@@ -40,7 +41,7 @@ impl BackendOptions {
             circuit_backoff: Backoff::default(),
             tool_name: String::new(),
             tool_version: String::new(),
-            isolation: Isolation::Thread,
+            isolation: Isolation::default(),
         }
     }
 
@@ -110,14 +111,33 @@ impl fmt::Debug for BackendOptions {
 }
 
 /// Which process a plugin is loaded into.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Isolation {
     /// This process: a crash of the plugin ends it.
-    #[default]
     Thread,
     /// A child process: a crash of the plugin only ends the child.
     Process(ProcessOptions),
+    /// A child process if the plugin's metadata asks for one, and this process otherwise.
+    AsDeclared(ProcessOptions),
+}
+
+impl Isolation {
+    /// The options of the child process for a plugin with this metadata; `None` for this process.
+    #[must_use]
+    pub fn process_of(&self, plugin: &Metadata) -> Option<&ProcessOptions> {
+        match self {
+            Self::Thread => None,
+            Self::Process(process) => Some(process),
+            Self::AsDeclared(process) => (plugin.isolation == IsolationNeed::Process).then_some(process),
+        }
+    }
+}
+
+impl Default for Isolation {
+    fn default() -> Self {
+        Self::AsDeclared(ProcessOptions::default())
+    }
 }
 
 /// The options of a plugin's child process.

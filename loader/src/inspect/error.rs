@@ -137,6 +137,9 @@ pub enum Refusal {
         "built with panic = \"abort\", so process isolation only: set isolation = \"process\" for it, or get a build with panic = \"unwind\""
     )]
     PanicAborts,
+    /// It can run only in a process of its own, by its metadata.
+    #[error("can run only in a process of its own, as its metadata says: {}", process_advice())]
+    NeedsProcess,
     /// It prints to the tool's standard output, which a child process does not have.
     #[error(
         "prints to the tool's standard output, which a process of its own does not have: set isolation = \"thread\" for it"
@@ -149,6 +152,17 @@ const HEAD: u64 = 512;
 
 fn abi_advice(expected: u32, found: u32) -> &'static str {
     if found > expected { "update the tool, or use an older plugin" } else { "use a newer plugin" }
+}
+
+/// Whether this program has child processes for plugins.
+pub(super) const HAS_ISOLATION: bool = cfg!(all(target_os = "linux", feature = "isolation"));
+
+fn process_advice() -> &'static str {
+    if HAS_ISOLATION {
+        "remove isolation = \"thread\" for it"
+    } else {
+        "this program has no process isolation"
+    }
 }
 
 impl InspectError {

@@ -2,7 +2,7 @@
 
 use jackfield_plugin_api::metadata::CAPABILITY_STDOUT;
 
-use super::error::{InspectError, Refusal, starts_with};
+use super::error::{HAS_ISOLATION, InspectError, Refusal, starts_with};
 use super::facts::{Endian, Facts, Format};
 use super::metadata::{self, Metadata};
 use super::verdict;
@@ -10,9 +10,6 @@ use crate::boundary::text::ForeignText;
 
 /// Largest metadata section, in bytes.
 const METADATA_LIMIT: usize = 1 << 20;
-
-/// Whether this program has child processes for plugins.
-const HAS_ISOLATION: bool = cfg!(all(target_os = "linux", feature = "isolation"));
 
 /// The facts of a plugin's file, and the verdict.
 #[derive(Debug, Clone)]
@@ -42,7 +39,7 @@ pub struct Inspection {
     pub metadata_json: String,
     /// Whether a host of this version can load it on the file's platform: ABI, digest, capabilities.
     pub contract: Result<(), Refusal>,
-    /// Whether this host can run it: platform and panic strategy.
+    /// Whether this host can run it in its own process: platform, isolation and panic strategy.
     pub host: Result<(), Refusal>,
 }
 
@@ -50,7 +47,7 @@ impl Inspection {
     /// Whether this host can load the plugin into its own process.
     ///
     /// # Errors
-    /// The first refusal: platform, contract, panic strategy.
+    /// The first refusal: platform, contract, isolation, panic strategy.
     pub fn verdict(&self) -> Result<(), Refusal> {
         match &self.host {
             Err(refusal @ (Refusal::Platform { .. } | Refusal::CLibrary { .. })) => Err(refusal.clone()),
@@ -64,7 +61,7 @@ impl Inspection {
     /// The first refusal: platform, contract.
     pub fn verdict_in_process(&self) -> Result<(), Refusal> {
         match self.verdict() {
-            Err(Refusal::PanicAborts) if HAS_ISOLATION => {}
+            Err(Refusal::PanicAborts | Refusal::NeedsProcess) if HAS_ISOLATION => {}
             verdict => verdict?,
         }
         if self.metadata.requires.iter().any(|required| required == CAPABILITY_STDOUT) {

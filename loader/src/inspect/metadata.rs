@@ -51,6 +51,9 @@ pub struct Metadata {
     pub target: ForeignText,
     /// The effect of a panic.
     pub panic: PanicStrategy,
+    /// The process that it has to run in.
+    #[serde(default)]
+    pub isolation: IsolationNeed,
     /// Language of the source.
     #[serde(deserialize_with = "printable")]
     pub language: ForeignText,
@@ -92,6 +95,18 @@ pub enum PanicStrategy {
     Abort,
     /// The language has none.
     None,
+}
+
+/// The process that a plugin has to run in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum IsolationNeed {
+    /// The tool's process, or one of its own.
+    #[default]
+    Thread,
+    /// One of its own.
+    Process,
 }
 
 pub(crate) fn parse(json: &str) -> Result<Metadata, InspectError> {
@@ -301,6 +316,7 @@ pub(super) mod tests {
         assert_eq!(metadata.abi, Abi { major: 1, minor: 0 });
         assert_eq!(metadata.requires, ["log"]);
         assert_eq!(metadata.panic, PanicStrategy::Unwind);
+        assert_eq!(metadata.isolation, IsolationNeed::Thread, "absent, it runs in any process");
         assert_eq!(metadata.config_schema.unwrap().get(), r#"{"type":"object"}"#);
         let mut value = good();
         value["config_schema"] = Value::Null;
@@ -338,6 +354,11 @@ pub(super) mod tests {
             ("serial", json!("no"), "metadata, `serial`: invalid type"),
             ("panic", json!("explode"), "metadata, `panic`: unknown variant `explode`, expected one of"),
             ("panic", json!([]), "metadata, `panic`: expected value"),
+            (
+                "isolation",
+                json!("vm"),
+                "metadata, `isolation`: unknown variant `vm`, expected `thread` or `process`",
+            ),
             ("config_schema", json!([1]), "metadata, `config_schema`: expected a JSON Schema"),
         ] {
             let mut value = good();

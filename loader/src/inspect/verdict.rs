@@ -4,7 +4,7 @@ use jackfield_plugin_api::{DIGEST, abi::ABI_MAJOR, metadata::HOST_CAPABILITIES};
 
 use super::error::Refusal;
 use super::facts::{Endian, Facts, Format};
-use super::metadata::{Metadata, PanicStrategy};
+use super::metadata::{IsolationNeed, Metadata, PanicStrategy};
 use crate::boundary::text::ForeignText;
 
 /// Whether a host of this version can load the plugin.
@@ -31,7 +31,7 @@ pub(super) fn contract(metadata: &Metadata, exports_descriptor: bool) -> Result<
     Ok(())
 }
 
-/// Whether this host can run the plugin's code.
+/// Whether this host can run the plugin's code in its own process.
 pub(super) fn host(facts: &Facts<'_>, metadata: &Metadata) -> Result<(), Refusal> {
     let here = (HOST_FORMAT, std::env::consts::ARCH, usize::BITS as u8, HOST_ENDIAN);
     let foreign_unix = facts.format == Format::Elf && cfg!(target_os = "linux") && facts.os != HOST_OS;
@@ -46,6 +46,9 @@ pub(super) fn host(facts: &Facts<'_>, metadata: &Metadata) -> Result<(), Refusal
         && expected != found
     {
         return Err(Refusal::CLibrary { expected, found });
+    }
+    if metadata.isolation == IsolationNeed::Process {
+        return Err(Refusal::NeedsProcess);
     }
     // One program has one panic strategy, and whoever chose that any panic ends it chose so for the plugins in it, too.
     if metadata.panic == PanicStrategy::Abort && !facts.is_built_in {

@@ -18,7 +18,8 @@ pub struct LiveBackend {
     pub plugin: Option<LivePlugin>,
     /// Whether the backend is open.
     pub open: bool,
-    /// Where its calls run: `thread`, in this process, or `process`, in an isolated child.
+    /// Where its calls run: `thread`, in this process, or `process`, in an isolated child. Before it is opened, what the
+    /// configuration says.
     pub isolation: &'static str,
     /// The statistics since it was opened.
     pub stats: Stats,
@@ -80,7 +81,10 @@ impl Telemetry {
         self.core().scheduler().backends().views(|BackendView { target, swaps, problem }| {
             let open = target.opened();
             let image = open.as_ref().and_then(|open| open.image.as_ref());
-            let is_thread = matches!(target.options.isolation, Isolation::Thread);
+            let is_isolated = match image {
+                Some(image) => image.is_isolated(),
+                None => matches!(target.options.isolation, Isolation::Process(_)),
+            };
             LiveBackend {
                 name: target.name.clone(),
                 plugin: image.map(|image| LivePlugin {
@@ -90,7 +94,7 @@ impl Telemetry {
                     layout: image.layout(),
                 }),
                 open: open.is_some(),
-                isolation: if is_thread { "thread" } else { "process" },
+                isolation: if is_isolated { "process" } else { "thread" },
                 stats: open.as_ref().map(|open| open.stats()).unwrap_or_default(),
                 swaps,
                 not_swapped: problem.map(|problem| problem.reason.clone()),

@@ -127,8 +127,9 @@ impl Listing<'_> {
         self.default("name", &*backend.name, Origin::Default);
         self.default("timeout", duration(backend.timeout), Origin::Default);
         self.default("longest_pause", duration(backend.longest_pause), Origin::Default);
-        self.default("isolation", if backend.isolated { "process" } else { "thread" }, Origin::Default);
-        if backend.isolated {
+        // The plugin's metadata decides where the configuration does not.
+        self.default("isolation", "thread, unless the plugin requires a process", Origin::Default);
+        if backend.isolated == Some(true) {
             self.default("limits.memory", Json::Null, Origin::Default);
             self.default("limits.cpu", Json::Null, Origin::Default);
             self.default("limits.files", Json::Null, Origin::Default);

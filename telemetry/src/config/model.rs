@@ -120,8 +120,8 @@ pub struct BackendConfig {
     pub longest_pause: Duration,
     /// The plugin's configuration, a JSON object.
     pub config: String,
-    /// Whether the plugin runs in an isolated child.
-    pub isolated: bool,
+    /// Whether the plugin runs in an isolated child; `None` for what the plugin's metadata says.
+    pub isolated: Option<bool>,
     /// The resource limits of the isolated child.
     pub limits: Limits,
     /// The files that the isolated child may touch; `None` for any.
@@ -185,7 +185,7 @@ impl BackendConfig {
             timeout: TIMEOUT,
             longest_pause: LONGEST_PAUSE,
             config: options.to_string(),
-            isolated: false,
+            isolated: None,
             limits: Limits::default(),
             sandbox: None,
             place: None,
@@ -199,14 +199,15 @@ impl BackendConfig {
     /// The process into which the plugin is loaded. `crashes` is the folder of the crash history.
     #[must_use]
     pub fn isolation(&self, plugins: &PluginsConfig, crashes: Option<&Path>) -> Isolation {
-        if !self.isolated {
-            return Isolation::Thread;
-        }
         let mut process = ProcessOptions::new().limits(self.limits.clone());
         process.program = plugins.helper.clone().map_or(Program::Own, Program::At);
         process.sandbox.clone_from(&self.sandbox);
         process.crashes = crashes.map(Path::to_owned);
-        Isolation::Process(process)
+        match self.isolated {
+            None => Isolation::AsDeclared(process),
+            Some(true) => Isolation::Process(process),
+            Some(false) => Isolation::Thread,
+        }
     }
 
     /// What the backend is opened with; `crashes` is as for [`isolation`](Self::isolation).

@@ -221,7 +221,8 @@ fn parse_backend(document: Document<'_>, item: &Entry<'_, '_>, folder: &Path) ->
                 }
                 "isolation" => {
                     isolation_is_wrong = true;
-                    backend.isolated = document.choice(&entry, &[("thread", false), ("process", true)])?;
+                    backend.isolated =
+                        Some(document.choice(&entry, &[("thread", false), ("process", true)])?);
                     isolation_is_wrong = false;
                 }
                 "limits" => {
@@ -248,7 +249,7 @@ fn parse_backend(document: Document<'_>, item: &Entry<'_, '_>, folder: &Path) ->
         let reason = "`backend.plugin`: expected a plugin's name or path, found nothing";
         document.mistakes.note(document.error(at, reason));
     }
-    if let Some((path, at)) = process_only.filter(|_| !backend.isolated && !isolation_is_wrong) {
+    if let Some((path, at)) = process_only.filter(|_| backend.isolated != Some(true) && !isolation_is_wrong) {
         let reason =
             format!("`{path}`: expected `isolation = \"process\"` beside it: a thread can't be confined");
         document.mistakes.note(document.error(at, reason));

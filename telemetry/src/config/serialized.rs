@@ -38,7 +38,7 @@ struct BackendFields {
     timeout: Duration,
     longest_pause: Duration,
     config: String,
-    isolated: bool,
+    isolated: Option<bool>,
     limits: Limits,
     sandbox: Option<Sandbox>,
     place: Option<Place>,

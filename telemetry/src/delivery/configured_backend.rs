@@ -89,9 +89,9 @@ impl ConfiguredBackend {
         lock(&self.seat).clone()
     }
 
-    /// Sets the folder of the crash history, if the plugin runs in an isolated child.
+    /// Sets the folder of the crash history, if the plugin may run in an isolated child.
     pub(crate) fn remember_crashes(&mut self, folder: PathBuf) {
-        if let Isolation::Process(process) = &mut self.options.isolation {
+        if let Isolation::Process(process) | Isolation::AsDeclared(process) = &mut self.options.isolation {
             process.crashes = Some(folder);
         }
     }

@@ -215,7 +215,12 @@ impl Loaded {
 
     /// Whether a backend with this isolation can be opened from the library.
     pub(crate) fn is_for(&self, isolation: &Isolation) -> bool {
-        matches!(isolation, Isolation::Thread) == matches!(self.library, Library::Here(_))
+        isolation.process_of(self.metadata()).is_some() == self.is_isolated()
+    }
+
+    /// Whether its calls run in an isolated child.
+    pub(crate) fn is_isolated(&self) -> bool {
+        matches!(self.library, Library::Apart(_))
     }
 
     /// Whether the files that the backend read when it opened are certainly the same.
@@ -226,11 +231,15 @@ impl Loaded {
         })
     }
 
-    fn schema(&self) -> Option<&str> {
-        schema_in(match &self.library {
+    fn metadata(&self) -> &Metadata {
+        match &self.library {
             Library::Here(plugin) => plugin.metadata(),
             Library::Apart(verified) => verified.metadata(),
-        })
+        }
+    }
+
+    fn schema(&self) -> Option<&str> {
+        schema_in(self.metadata())
     }
 }
 
@@ -299,7 +308,7 @@ impl<'a> PluginSource<'a> {
         };
         let verified = self.verify(candidate, &options.isolation)?;
         let (name, version) = (verified.metadata().name.clone(), verified.metadata().version.clone());
-        let library = if matches!(options.isolation, Isolation::Thread) {
+        let library = if options.isolation.process_of(verified.metadata()).is_none() {
             Library::Here(verified.load_within(within().timeout).map_err(|error| self.refused(&error))?)
         } else {
             Library::Apart(Arc::new(verified))
@@ -333,11 +342,14 @@ impl<'a> PluginSource<'a> {
     }
 
     fn open_library(self, image: &Loaded, options: &BackendOptions) -> Result<Backend, OpenError> {
-        let typed = self.options(image.schema()).map(|(_, typed)| options.clone().config(typed.to_string()));
-        let options = typed.as_ref().unwrap_or(options);
+        let mut options = options.clone();
+        if let Some((_, typed)) = self.options(image.schema()) {
+            options = options.config(typed.to_string());
+        }
         let opened = match &image.library {
-            Library::Here(plugin) => Backend::open(plugin, options),
-            Library::Apart(verified) => Backend::open_verified(verified, options),
+            Library::Here(plugin) => Backend::open(plugin, &options),
+            // One batch is sent at a time. Each concurrent call would cost the child a thread and shared memory.
+            Library::Apart(verified) => Backend::open_verified(verified, &options.concurrency(1)),
         };
         opened.map_err(|error| self.refused_at(&error, image.schema()))
     }

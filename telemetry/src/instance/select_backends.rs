@@ -17,7 +17,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jackfield_loader::{BackendOptions, ForeignText, Isolation, show_path};
+use jackfield_loader::{BackendOptions, ForeignText, show_path};
 use serde_json::json;
 
 use crate::config::model::{BackendConfig, Config, PluginsConfig};
@@ -227,11 +227,7 @@ type PluginParts = (BackendConfig, PluginsConfig, PathBuf);
 
 /// The backend of a plugin, for this tool.
 pub(crate) fn target(tool: &str, version: &str, (config, plugins, folder): PluginParts) -> ConfiguredBackend {
-    let mut options = config.options(&plugins, None);
-    if matches!(options.isolation, Isolation::Process(_)) {
-        // One batch is sent at a time. Each concurrent call would cost the child a thread and shared memory.
-        options = options.concurrency(1);
-    }
+    let options = config.options(&plugins, None);
     let source = Source::Plugin { config: Box::new(config), plugins, folder };
     ConfiguredBackend::new(source, options.tool(tool, version))
 }

@@ -162,6 +162,30 @@ fn fixtures_that_are_right_pass() {
 }
 
 #[test]
+fn what_belongs_to_a_process_of_its_own_is_skipped_there() {
+    let site = Site::new(&[]);
+    let skipped = ["process-state", "deletion", "preview", "probe", "process-exit"];
+    passes(&c_conduct("SETS_HANDLER"), &["--isolation", "process"], &skipped);
+    // Its metadata says where it runs.
+    let needs = c_conduct("NEEDS_PROCESS");
+    passes(&needs, &[], &skipped);
+    let refused = fails(&site, &needs, &["--isolation", "thread"], &["verdict"]);
+    assert!(refused.to_string().contains("can run only in a process of its own"), "{refused:#}");
+    let text = site.run(&["check", needs.to_str().expect("UTF-8"), "--cycles", "20"]).with_code(0).stdout;
+    let last = text.lines().last().expect("a conclusion");
+    assert!(
+        last.starts_with("It keeps the contract in ")
+            && last.contains(", for a process of its own. Not shown: "),
+        "{last}"
+    );
+    assert!(last.contains("process-state, process-exit (in a process of its own)"), "{last}");
+    let abort = ["--isolation", "process", "--only", "panic-strategy", "--only", "load"];
+    passes(&panic_abort("minimal"), &abort, &["panic-strategy"]);
+    // The rest of the contract is the same.
+    fails(&site, &c_conduct("LEAKS_MEMORY"), &["--isolation", "process"], &["leaks"]);
+}
+
+#[test]
 fn a_library_that_can_not_be_loaded_runs_no_checks() {
     let site = Site::new(&[]);
     let mark = site.path("mark");

@@ -8,10 +8,10 @@ use std::{
 
 use jackfield_loader::{
     Backend, BackendOptions, Backoff, Batch, Candidate, Error, EventFields, Failure, Isolation, MOST_CRASHES,
-    OpenFailure, ProcessOptions, Program, Report, Trust, crashes, plugin_api::Outcome,
+    OpenFailure, Plugin, ProcessOptions, Program, Report, Trust, crashes, plugin_api::Outcome,
 };
 use jackfield_test_support::wait_until;
-use jackfield_tests::{c_fixture, cli, faults, fixture, panic_abort, plugin};
+use jackfield_tests::{c_conduct, c_fixture, cli, faults, fixture, panic_abort, plugin};
 use serde_json::{Value, json};
 
 use crate::{
@@ -97,6 +97,39 @@ fn a_plugin_for_standard_output_is_refused_a_process() {
     let options = options(&json!({})).isolation(Isolation::Process(isolated()));
     let error = try_open(&plugin("stdout"), &options).expect_err("it would print to nowhere");
     assert!(error.to_string().contains("isolation = \"thread\""), "{error}");
+}
+
+#[test]
+fn a_plugin_whose_metadata_asks_for_a_process_gets_one() {
+    let site = Site::new(&[]);
+    let plugin = c_conduct("EXITS_ALONE");
+    let table = |rest: &str| crate::site::backend("alone", &plugin, rest);
+    let event = r#"{"type":"a","name":"b"}"#;
+    site.write("config.toml", table("config = { url = 'x' }"));
+    let sent = site.send(event, &[]);
+    assert_ne!(sent.code, Some(3), "what the plugin ends its process with: {sent:?}");
+    assert!(sent.stderr.contains("exit") && sent.stdout.contains("\"backends\""), "{sent:?}");
+
+    site.write("config.toml", table("isolation = 'thread'\nconfig = { url = 'x' }"));
+    let said =
+        "can run only in a process of its own, as its metadata says: remove isolation = \"thread\" for it";
+    let refused = site.send(event, &[]).with_code(4);
+    assert!(refused.stderr.contains(said) && refused.stderr.lines().count() == 1, "{refused:?}");
+    let checked = site.run(&["config", "check"]);
+    assert_ne!(checked.code, Some(0));
+    assert!(format!("{checked:?}").contains("can run only in a process of its own"), "{checked:?}");
+
+    let file = plugin.to_str().expect("UTF-8");
+    let inspected = site.run(&["inspect", file]).with_code(0).stdout;
+    let row = |key: &str, value: &str| {
+        inspected.lines().any(|line| line.strip_prefix(key).is_some_and(|rest| rest.trim() == value))
+    };
+    assert!(
+        row("verdict", "compatible, in a process of its own") && row("isolation", "process"),
+        "{inspected}"
+    );
+    let error = Plugin::load(plugin, Trust::Owner).expect_err("this is the tool's process").to_string();
+    assert!(error.contains("can run only in a process of its own"), "{error}");
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! The metadata of the file, and whether this host can load the plugin.
 
-use std::path::Path;
-
 use jackfield::forward::OptionsSchema;
 use jackfield_loader::{ForeignText, Inspection, PanicStrategy, Refusal};
 use serde_json::Value;
 
-use crate::check::harness::{CheckResult, Finding, Harness, fail, skip};
+use crate::check::{
+    harness::{CheckResult, Finding, Harness, OWN_PROCESS, fail, skip},
+    options::CheckArgs,
+};
 
 /// The names of the checks that read the file and run none of its code.
 pub(super) const NAMES: [&str; 4] = ["metadata", "verdict", "panic-strategy", "schema"];
@@ -14,9 +15,19 @@ pub(super) const NAMES: [&str; 4] = ["metadata", "verdict", "panic-strategy", "s
 /// Name and version of a plugin.
 pub(crate) type NameAndVersion = (ForeignText, ForeignText);
 
-/// The name and version in the file, if it has metadata, and the findings of [`NAMES`].
-pub(crate) fn check_file(file: &Path) -> (Option<NameAndVersion>, Vec<(&'static str, Finding)>) {
-    let inspected = jackfield_loader::inspect(file);
+/// What the file says of itself, without running its code.
+pub(crate) struct FileReport {
+    /// Name and version, if the file has metadata.
+    pub(crate) plugin: Option<NameAndVersion>,
+    /// Whether it is checked for a process of its own.
+    pub(crate) own_process: bool,
+    /// The findings of [`NAMES`].
+    pub(crate) findings: Vec<(&'static str, Finding)>,
+}
+
+pub(crate) fn check_file(args: &CheckArgs) -> FileReport {
+    let inspected = jackfield_loader::inspect(&*args.file);
+    let own_process = args.own_process(inspected.as_ref().ok().map(|it| &it.metadata));
     let checked: [CheckResult; 4] = match &inspected {
         Err(error) => {
             let first = Err(fail(
@@ -26,10 +37,11 @@ pub(crate) fn check_file(file: &Path) -> (Option<NameAndVersion>, Vec<(&'static 
             let rest = || Err(skip("there is no metadata"));
             [first, rest(), rest(), rest()]
         }
-        Ok(it) => [metadata(it), verdict(it), panics(it), schema(it)],
+        Ok(it) => [metadata(it), verdict(it, own_process), panics(it, own_process), schema(it)],
     };
     let findings = NAMES.into_iter().zip(checked.map(Finding::from)).collect();
-    (inspected.ok().map(|it| (it.metadata.name, it.metadata.version)), findings)
+    let plugin = inspected.ok().map(|it| (it.metadata.name, it.metadata.version));
+    FileReport { plugin, own_process, findings }
 }
 
 fn metadata(it: &Inspection) -> CheckResult {
@@ -43,11 +55,16 @@ fn metadata(it: &Inspection) -> CheckResult {
     Ok(format!("{} {}, ABI {}, digest {}", metadata.name, metadata.version, metadata.abi, metadata.digest))
 }
 
-fn verdict(it: &Inspection) -> CheckResult {
-    match it.verdict() {
+fn verdict(it: &Inspection, own_process: bool) -> CheckResult {
+    match if own_process { it.verdict_in_process() } else { it.verdict() } {
+        Ok(()) if own_process => Ok("this host can load it into a process of its own".to_owned()),
         Ok(()) => Ok("this host can load it".to_owned()),
         Err(refusal @ Refusal::PanicAborts) => {
-            Err(fail(refusal.to_string(), "build the release profile without panic = \"abort\""))
+            let advice = "build the release profile without panic = \"abort\", or say `isolation: \"process\"` in the metadata";
+            Err(fail(refusal.to_string(), advice))
+        }
+        Err(refusal @ Refusal::NeedsProcess) => {
+            Err(fail(refusal.to_string(), "check it without --isolation, on Linux"))
         }
         Err(refusal) => {
             Err(fail(refusal.to_string(), "build it against the released API, for the platform that runs it"))
@@ -55,8 +72,9 @@ fn verdict(it: &Inspection) -> CheckResult {
     }
 }
 
-fn panics(it: &Inspection) -> CheckResult {
+fn panics(it: &Inspection, own_process: bool) -> CheckResult {
     match it.metadata.panic {
+        PanicStrategy::Abort if own_process => Err(skip(OWN_PROCESS)),
         PanicStrategy::Unwind => Ok("panics unwind, and are caught at the boundary".to_owned()),
         PanicStrategy::None => Ok(format!("{} has no panics", it.metadata.language)),
         _ => Err(fail(

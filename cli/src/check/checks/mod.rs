@@ -16,13 +16,15 @@ pub(crate) struct Check {
     pub(crate) name: &'static str,
     /// Whether the plugin has to accept the given configuration first.
     pub(crate) needs_open: bool,
+    /// Whether it looks at what belongs to the tool's process, which a plugin in a process of its own does not share.
+    pub(crate) of_tool: bool,
     /// The factor by which the check may exceed the limit.
     pub(crate) patience: u32,
     pub(crate) run: fn(&Harness) -> CheckResult,
 }
 
 const fn check(name: &'static str, run: fn(&Harness) -> CheckResult) -> Check {
-    Check { name, needs_open: true, patience: 1, run }
+    Check { name, needs_open: true, of_tool: false, patience: 1, run }
 }
 
 /// If this check fails, no other check that runs code can pass.
@@ -64,7 +66,7 @@ pub(crate) const CHECKS: [Check; 30] = [
     check("send-after-close", lifecycle::send_after),
     check("close-in-flight", lifecycle::in_flight),
     check("close-after-failure", lifecycle::after_failure),
-    check("process-state", process_hygiene::process_state),
+    Check { of_tool: true, ..check("process-state", process_hygiene::process_state) },
     check(LEFTOVERS, process_hygiene::leftovers),
     Check { patience: 5, ..check("leaks", process_hygiene::leaks) },
     check("older-host", host_versions::older),
@@ -76,7 +78,7 @@ pub(crate) const CHECKS: [Check; 30] = [
     check("deletion", optional_tables::deletion),
     check(PREVIEW, optional_tables::preview),
     check("probe", optional_tables::probe),
-    check(EXIT, process_hygiene::exit),
+    Check { of_tool: true, ..check(EXIT, process_hygiene::exit) },
 ];
 
 /// The names of all checks.
