@@ -12,6 +12,11 @@ use std::{
     },
 };
 
+use serde_core::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
+
 pub use crate::abi::{BackendTable, Descriptor, Str, TableEntry, Tables};
 use crate::{
     abi,
@@ -25,8 +30,30 @@ use crate::{
 };
 
 /// The configuration of a backend that has no options.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug)]
 pub struct NoConfig {}
+
+// By hand: a plugin without options needs no code generator.
+impl<'de> Deserialize<'de> for NoConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_struct("NoConfig", &[], NoOptions)
+    }
+}
+
+struct NoOptions;
+
+impl<'de> Visitor<'de> for NoOptions {
+    type Value = NoConfig;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a table without keys")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<NoConfig, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(NoConfig {})
+    }
+}
 
 /// The value behind an [`abi::Instance`] pointer of a Rust plugin.
 struct Instance<B> {

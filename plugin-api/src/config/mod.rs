@@ -2,7 +2,7 @@
 
 pub(crate) mod value;
 
-use serde::de::DeserializeOwned;
+use serde_core::de::DeserializeOwned;
 
 use self::value::read;
 use crate::backend::Error;
@@ -31,6 +31,7 @@ fn without_position(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::export::NoConfig;
 
     #[derive(Debug, serde::Deserialize)]
     struct Tls {
@@ -53,6 +54,14 @@ mod tests {
     #[test]
     fn a_right_configuration_is_read() {
         assert!(parse::<Config>(r#"{"url":"x","tls":{"ca_file":"y"}}"#).is_ok());
+    }
+
+    #[test]
+    fn a_backend_without_options_takes_an_empty_object_alone() {
+        assert!(parse::<NoConfig>("{}").is_ok());
+        let refusal = |json| parse::<NoConfig>(json).expect_err("it has options").to_string();
+        assert_eq!(refusal(r#"{"url":{"a":1}}"#), "url: unknown key");
+        assert_eq!(refusal("[]"), "invalid type: sequence, expected a table without keys");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
     fmt::{self, Display, Formatter},
 };
 
-use serde::{
+use serde_core::{
     Deserializer,
     de::{
         DeserializeOwned, Error, Expected, IntoDeserializer, Unexpected, Visitor,
