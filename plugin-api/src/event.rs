@@ -201,6 +201,74 @@ impl<'a> Event<'a> {
     }
 }
 
+/// The fields of one event, for who makes batches: hosts, and the tests of a backend.
+///
+/// `json` is the whole event as one JSON object. It must not contain a line feed, as plugins write one line
+/// for each event. A compact encoding of JSON has none.
+#[derive(Clone, Copy, Debug, Default)]
+#[allow(missing_docs, reason = "the fields of `Event`, where they are documented")]
+pub struct EventFields<'list, 'a> {
+    pub json: &'a str,
+    pub id: &'a str,
+    pub timestamp: &'a str,
+    pub kind: &'a str,
+    pub name: &'a str,
+    pub machine_id: &'a str,
+    pub tool_name: &'a str,
+    pub tool_version: &'a str,
+    pub os: &'a str,
+    pub arch: &'a str,
+    pub os_version: &'a str,
+    pub runtime_version: &'a str,
+    pub error: Option<&'a str>,
+    pub args: Option<&'list [&'a str]>,
+    pub metadata: Option<&'list [(&'a str, &'a str)]>,
+    pub time_unix_nanos: i64,
+    pub duration_ms: Option<u64>,
+    pub exit_code: Option<i64>,
+}
+
+impl EventFields<'_, '_> {
+    /// The C form. `args` and `metadata` are views of the lists here, in memory that lives as long as the batch.
+    #[inline]
+    #[must_use]
+    pub fn to_abi(&self, args: abi::StrList, metadata: abi::PairList) -> abi::Event {
+        let mut present = 0;
+        let mut flag = |set: bool, bit: u32| {
+            if set {
+                present |= bit;
+            }
+        };
+        flag(self.duration_ms.is_some(), abi::EVENT_HAS_DURATION);
+        flag(self.exit_code.is_some(), abi::EVENT_HAS_EXIT_CODE);
+        flag(self.args.is_some(), abi::EVENT_HAS_ARGS);
+        flag(self.error.is_some(), abi::EVENT_HAS_ERROR);
+        flag(self.metadata.is_some(), abi::EVENT_HAS_METADATA);
+        abi::Event {
+            json: abi::Str::new(self.json),
+            id: abi::Str::new(self.id),
+            timestamp: abi::Str::new(self.timestamp),
+            kind: abi::Str::new(self.kind),
+            name: abi::Str::new(self.name),
+            machine_id: abi::Str::new(self.machine_id),
+            tool_name: abi::Str::new(self.tool_name),
+            tool_version: abi::Str::new(self.tool_version),
+            os: abi::Str::new(self.os),
+            arch: abi::Str::new(self.arch),
+            os_version: abi::Str::new(self.os_version),
+            runtime_version: abi::Str::new(self.runtime_version),
+            error: self.error.map_or(abi::Str::EMPTY, abi::Str::new),
+            args,
+            metadata,
+            time_unix_nanos: self.time_unix_nanos,
+            duration_ms: self.duration_ms.unwrap_or_default(),
+            exit_code: self.exit_code.unwrap_or_default(),
+            present,
+            reserved: 0,
+        }
+    }
+}
+
 /// # Safety
 /// `ptr` points to `len` values that live for `'a`, or `len` is 0.
 unsafe fn list<'a, T>(ptr: *const T, len: usize) -> &'a [T] {

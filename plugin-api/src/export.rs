@@ -174,11 +174,7 @@ unsafe extern "C" fn send<B: Backend>(
         return abi::STATUS_INVALID_ARGUMENT;
     };
     guard(&call, || {
-        match backend?.send(&batch, &call) {
-            Outcomes::All(outcome) => call.report(0..batch.len(), &outcome),
-            Outcomes::Each(outcomes) => report_each(&call, &outcomes),
-            Outcomes::Reported => {}
-        }
+        report(&call, batch.len(), backend?.send(&batch, &call));
         Ok(())
     })
 }
@@ -195,6 +191,15 @@ pub(crate) unsafe fn backend<'a, B: Backend>(instance: *const abi::Instance) -> 
     } else {
         Ok(&instance.backend)
     })
+}
+
+/// Reports the outcomes that `send` has returned for so many events.
+pub(crate) fn report(call: &Call<'_>, events: usize, outcomes: Outcomes) {
+    match outcomes {
+        Outcomes::All(outcome) => call.report(0..events, &outcome),
+        Outcomes::Each(outcomes) => report_each(call, &outcomes),
+        Outcomes::Reported => {}
+    }
 }
 
 /// Reports the outcomes. Equal neighbours become one report.

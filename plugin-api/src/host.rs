@@ -41,6 +41,12 @@ impl Host {
         (services.size as usize == size_of::<abi::HostServices>()).then_some(Self { services })
     }
 
+    /// The host with these services, for tests.
+    #[cfg(feature = "test-host")]
+    pub(crate) const fn of_services(services: &'static abi::HostServices) -> Self {
+        Self { services }
+    }
+
     fn text(view: abi::Str) -> &'static str {
         // SAFETY: the contract keeps the services' strings for the life of the process.
         unsafe { view.to_str() }.unwrap_or_default()
@@ -89,7 +95,12 @@ impl Host {
 /// `tracing`, so of several instances the first one's host gets the events.
 pub(crate) fn install_log(host: Host) {
     // An error means that the plugin has set a subscriber, which stays.
-    let _ = dispatcher::set_global_default(Dispatch::new(HostSubscriber { host }));
+    let _ = dispatcher::set_global_default(dispatch(host));
+}
+
+/// What takes `tracing` events to `host`.
+pub(crate) fn dispatch(host: Host) -> Dispatch {
+    Dispatch::new(HostSubscriber { host })
 }
 
 struct HostSubscriber {

@@ -54,14 +54,18 @@ pub mod export;
 mod host;
 pub mod layout;
 pub mod metadata;
+#[cfg(feature = "schema")]
+pub mod schema;
 mod static_plugin;
+#[cfg(feature = "test-host")]
+pub mod test_host;
 
 pub use crate::{
     backend::{Backend, Error},
     call::{Call, Outcome, Outcomes},
     deletion::{DeletesData, Deletion, DeletionRequest},
     diagnostics::{Diagnoses, Probe},
-    event::{Batch, Event, Events, Pairs, Strings},
+    event::{Batch, Event, EventFields, Events, Pairs, Strings},
     export::NoConfig,
     host::Host,
     layout::{DIGEST, SURFACE},

@@ -6,6 +6,8 @@ use std::{marker::PhantomData, sync::Arc};
 
 use jackfield_plugin_api::{self as api, abi};
 
+pub use jackfield_plugin_api::EventFields;
+
 /// Immutable events with the memory of their text. Cheap to clone.
 #[derive(Clone)]
 pub struct Batch {
@@ -74,33 +76,6 @@ unsafe impl Send for Memory {}
 // SAFETY: as above.
 unsafe impl Sync for Memory {}
 
-/// The fields of one event.
-///
-/// `json` is the whole event as one JSON object. It must not contain a line feed, as plugins write one line
-/// for each event. A compact encoding of JSON has none.
-#[derive(Clone, Copy, Debug, Default)]
-#[allow(missing_docs, reason = "the fields of `jackfield_plugin_api::Event`, where they are documented")]
-pub struct EventFields<'list, 'a> {
-    pub json: &'a str,
-    pub id: &'a str,
-    pub timestamp: &'a str,
-    pub kind: &'a str,
-    pub name: &'a str,
-    pub machine_id: &'a str,
-    pub tool_name: &'a str,
-    pub tool_version: &'a str,
-    pub os: &'a str,
-    pub arch: &'a str,
-    pub os_version: &'a str,
-    pub runtime_version: &'a str,
-    pub error: Option<&'a str>,
-    pub args: Option<&'list [&'a str]>,
-    pub metadata: Option<&'list [(&'a str, &'a str)]>,
-    pub time_unix_nanos: i64,
-    pub duration_ms: Option<u64>,
-    pub exit_code: Option<i64>,
-}
-
 /// Collects the events of a new batch. Their strings borrow from the batch's owner.
 pub struct BatchWriter<'a> {
     events: Vec<abi::Event>,
@@ -117,18 +92,6 @@ impl<'a> BatchWriter<'a> {
     #[inline]
     pub fn push(&mut self, event: &EventFields<'_, 'a>) {
         debug_assert!(!event.json.contains('\n'), "the JSON of an event has a line feed");
-        let mut present = 0;
-        let mut flag = |set: bool, bit: u32| {
-            if set {
-                present |= bit;
-            }
-        };
-        flag(event.duration_ms.is_some(), abi::EVENT_HAS_DURATION);
-        flag(event.exit_code.is_some(), abi::EVENT_HAS_EXIT_CODE);
-        flag(event.args.is_some(), abi::EVENT_HAS_ARGS);
-        flag(event.error.is_some(), abi::EVENT_HAS_ERROR);
-        flag(event.metadata.is_some(), abi::EVENT_HAS_METADATA);
-
         let args = event.args.unwrap_or_default();
         let metadata = event.metadata.unwrap_or_default();
         let pair =
@@ -138,28 +101,7 @@ impl<'a> BatchWriter<'a> {
             len: args.len(),
         };
         let metadata = abi::PairList { ptr: self.pairs.push(metadata.iter().map(pair)), len: metadata.len() };
-        self.events.push(abi::Event {
-            json: abi::Str::new(event.json),
-            id: abi::Str::new(event.id),
-            timestamp: abi::Str::new(event.timestamp),
-            kind: abi::Str::new(event.kind),
-            name: abi::Str::new(event.name),
-            machine_id: abi::Str::new(event.machine_id),
-            tool_name: abi::Str::new(event.tool_name),
-            tool_version: abi::Str::new(event.tool_version),
-            os: abi::Str::new(event.os),
-            arch: abi::Str::new(event.arch),
-            os_version: abi::Str::new(event.os_version),
-            runtime_version: abi::Str::new(event.runtime_version),
-            error: event.error.map_or(abi::Str::EMPTY, abi::Str::new),
-            args,
-            metadata,
-            time_unix_nanos: event.time_unix_nanos,
-            duration_ms: event.duration_ms.unwrap_or_default(),
-            exit_code: event.exit_code.unwrap_or_default(),
-            present,
-            reserved: 0,
-        });
+        self.events.push(event.to_abi(args, metadata));
     }
 
     /// Number of events so far.

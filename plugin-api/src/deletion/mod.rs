@@ -33,6 +33,12 @@ pub struct DeletionRequest<'a> {
 }
 
 impl<'a> DeletionRequest<'a> {
+    /// A request of a test.
+    #[cfg(feature = "test-host")]
+    pub(crate) const fn new(machine_id: &'a str, event: Batch<'a>) -> Self {
+        Self { machine_id, event }
+    }
+
     /// The pseudonymous id of the machine, as in its events.
     #[must_use]
     pub const fn machine_id(&self) -> &'a str {

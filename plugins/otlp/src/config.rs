@@ -303,6 +303,6 @@ mod tests {
 
     #[test]
     fn the_checked_in_schema_is_that_of_the_options() {
-        jackfield_test_support::assert_schema::<Config>(env!("CARGO_MANIFEST_DIR"));
+        jackfield_plugin_api::schema::assert_schema::<Config>(env!("CARGO_MANIFEST_DIR"));
     }
 }

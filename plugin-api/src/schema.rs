@@ -1,13 +1,37 @@
-//! Files that are made from the source and checked in.
+//! The JSON Schema of a plugin's options, from their type, behind the feature `schema`: for a test of the plugin, so that
+//! the library itself brings no generator of schemas.
+//!
+//! The schema is in the metadata, which is written at compile time, and a type has its schema at run time. So the schema is
+//! a file beside the manifest, and this test of the plugin refuses it when it is not that of the type:
+//!
+//! ```
+//! #[derive(serde::Deserialize)]
+//! #[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+//! struct Config {
+//!     /// Where events go.
+//!     url: String,
+//! }
+//!
+//! #[test]
+//! fn the_schema_is_that_of_the_options() {
+//!     jackfield_plugin_api::schema::assert_schema::<Config>(env!("CARGO_MANIFEST_DIR"));
+//! }
+//! ```
+//!
+//! `JACKFIELD_BLESS=1 cargo test` writes the file. The export takes it by
+//! `config_schema: include_str!("../config.schema.json")`.
+#![allow(clippy::disallowed_methods, reason = "a file of the source, and the process is a test")]
+#![allow(clippy::test_attr_in_doctest, reason = "the example is a test")]
 
 use std::{env, fs, path::Path};
 
 use schemars::{JsonSchema, schema_for};
 
-/// Fails unless `config.schema.json` in the folder of a plugin's manifest describes the options of type `T`.
+/// Fails unless `config.schema.json` in the folder of a plugin's manifest describes the options of type `T`. With
+/// `JACKFIELD_BLESS=1` it writes the file anew.
 ///
 /// # Panics
-/// As [`same_or_bless`].
+/// When the file is another one, with the first line that differs; when the file can't be written.
 pub fn assert_schema<T: JsonSchema>(manifest_folder: &str) {
     let mut schema = serde_json::to_string_pretty(&schema_for!(T)).expect("a schema is JSON");
     schema.push('\n');
@@ -17,7 +41,8 @@ pub fn assert_schema<T: JsonSchema>(manifest_folder: &str) {
 /// Fails unless the file has the expected text, line ends aside. With `JACKFIELD_BLESS=1` it writes the file anew.
 ///
 /// # Panics
-/// When the text is another one, with the first line that differs; when the file can't be written.
+/// As [`assert_schema`].
+#[doc(hidden)]
 pub fn same_or_bless(file: &Path, expected: &str) {
     let found = fs::read_to_string(file).unwrap_or_default().replace('\r', "");
     let Some(difference) = difference(&found, expected) else { return };
