@@ -44,7 +44,32 @@ pub trait Backend: Send + Sync + Sized + 'static {
     }
 }
 
-/// Why opening or closing failed: one line, without secrets.
+/// Why opening or closing failed: one line, without secrets. The constructor says what can be done about it: ops correct a
+/// [configuration](Self::config), the host tries again what is [unavailable](Self::unavailable), and nothing helps what has
+/// [failed](Self::failed).
+///
+/// ```
+/// use std::{fs, path::PathBuf};
+///
+/// use jackfield_plugin_api::Error;
+///
+/// struct Config {
+///     token_file: PathBuf,
+///     batch_bytes: u32,
+/// }
+///
+/// fn token(config: &Config) -> Result<String, Error> {
+///     if config.batch_bytes < 1024 {
+///         return Err(Error::config("batch_bytes", "expected 1024 or more"));
+///     }
+///     // The text names the key, which ops know, and not the value, which may be a secret in the wrong place.
+///     fs::read_to_string(&config.token_file)
+///         .map_err(|error| Error::config("token_file", format!("can't be read: {}", error.kind())))
+/// }
+///
+/// let config = Config { token_file: "/no/such/file".into(), batch_bytes: 2048 };
+/// assert_eq!(token(&config).unwrap_err().to_string(), "token_file: can't be read: entity not found");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     pub(crate) status: abi::Status,

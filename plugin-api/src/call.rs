@@ -10,7 +10,35 @@ use crate::abi;
 
 /// One call of the host: how long it may take, whether the host still waits, and the functions that report outcomes.
 ///
-/// Usable from any thread until the called method returns.
+/// Usable from any thread until the called method returns. [`remaining`](Self::remaining) is the limit of what the backend waits
+/// for. An outcome that is [reported](Self::report) as soon as it is known counts even if the call is late in the end; the host
+/// retries an event of which nothing is said.
+///
+/// ```
+/// use std::{io::Write, net::TcpStream};
+///
+/// use jackfield_plugin_api::{Batch, Call, Outcome, Outcomes};
+///
+/// fn send(stream: &mut TcpStream, batch: &Batch<'_>, call: &Call<'_>) -> Outcomes {
+///     for (at, event) in batch.iter().enumerate() {
+///         // A socket takes no limit of zero.
+///         if call.is_cancelled() || call.remaining().is_zero() {
+///             break;
+///         }
+///         let written = stream
+///             .set_write_timeout(Some(call.remaining()))
+///             .and_then(|()| stream.write_all(event.json().as_bytes()));
+///         match written {
+///             Ok(()) => call.report(at..at + 1, &Outcome::Delivered),
+///             Err(error) => {
+///                 call.report(at..batch.len(), &Outcome::retry(error.to_string()));
+///                 break;
+///             }
+///         }
+///     }
+///     Outcomes::Reported
+/// }
+/// ```
 pub struct Call<'a> {
     raw: &'a abi::Call,
     started: Instant,

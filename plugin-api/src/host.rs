@@ -13,6 +13,24 @@ use tracing_core::{
 use crate::abi;
 
 /// The host's services. Cheap to copy, usable from any thread, for as long as the process lives.
+///
+/// A backend gets it in [`open`](crate::Backend::open) and may keep it: for the tool's name, and for threads of its own, which
+/// end when the host no longer uses the backend. There is no function for logs: `tracing` events of a plugin go to the host.
+///
+/// ```
+/// use std::{thread, time::Duration};
+///
+/// use jackfield_plugin_api::Host;
+///
+/// fn open(host: Host) -> thread::JoinHandle<()> {
+///     tracing::debug!("{} sends events of {} {}", host.backend_name(), host.tool_name(), host.tool_version());
+///     thread::spawn(move || {
+///         while !host.is_cancelled() {
+///             thread::sleep(Duration::from_millis(100));
+///         }
+///     })
+/// }
+/// ```
 #[derive(Clone, Copy)]
 pub struct Host {
     services: &'static abi::HostServices,

@@ -20,6 +20,41 @@ pub use abi::*;
 pub const CAPABILITY: &str = "deletion";
 
 /// A backend that can ask its platform to delete what it has of a machine. Exported by `offers: [deletion]`.
+///
+/// ```
+/// # use jackfield_plugin_api::{Backend, Batch, Call, Error, Host, NoConfig, Outcome, Outcomes, export};
+/// use jackfield_plugin_api::{DeletesData, Deletion, DeletionRequest};
+///
+/// # struct Api;
+/// # impl Api {
+/// #     fn delete(&self, _: &str, _: std::time::Duration) -> std::io::Result<u16> { Ok(202) }
+/// # }
+/// # struct Platform { api: Api }
+/// # impl Backend for Platform {
+/// #     type Config = NoConfig;
+/// #     fn open(_: NoConfig, _: Host, _: &Call<'_>) -> Result<Self, Error> { Ok(Self { api: Api }) }
+/// #     fn send(&self, _: &Batch<'_>, _: &Call<'_>) -> Outcomes { Outcome::Delivered.into() }
+/// # }
+/// impl DeletesData for Platform {
+///     fn request_deletion(&self, request: &DeletionRequest<'_>, call: &Call<'_>) -> Deletion {
+///         match self.api.delete(request.machine_id(), call.remaining()) {
+///             Ok(202) => Deletion::Sent("api.example deletes it within 30 days".to_owned()),
+///             Ok(status) => Deletion::Failed(format!("api.example answers {status}")),
+///             Err(error) => Deletion::Failed(error.to_string()),
+///         }
+///     }
+/// }
+///
+/// export! {
+///     backend: Platform,
+///     name: "platform",
+///     offers: [deletion],
+/// }
+/// # fn main() {}
+/// ```
+///
+/// A platform without such a request gets the [event](DeletionRequest::event), as `send` would send it, and
+/// [`Deletion::from_outcome`] makes the answer of its outcome.
 pub trait DeletesData: Backend {
     /// Sends the request to the platform, and blocks for at most [`Call::remaining`].
     fn request_deletion(&self, request: &DeletionRequest<'_>, call: &Call<'_>) -> Deletion;

@@ -19,7 +19,48 @@ pub use abi::*;
 pub const CAPABILITY: &str = "diagnostics";
 
 /// A backend that can show what it would send, and find out whether its platform would accept it. Exported by
-/// `offers: [diagnostics]`.
+/// `offers: [diagnostics]`. Users see the first by `telemetry show`, ops the second by `jackfield doctor`.
+///
+/// ```
+/// # use jackfield_plugin_api::{Backend, Batch, Call, Error, Host, NoConfig, Outcome, Outcomes, export};
+/// use std::net::TcpStream;
+///
+/// use jackfield_plugin_api::{Diagnoses, Probe};
+///
+/// # struct Lines;
+/// # impl Backend for Lines {
+/// #     type Config = NoConfig;
+/// #     fn open(_: NoConfig, _: Host, _: &Call<'_>) -> Result<Self, Error> { Ok(Self) }
+/// #     fn send(&self, _: &Batch<'_>, _: &Call<'_>) -> Outcomes { Outcome::Delivered.into() }
+/// # }
+/// impl Diagnoses for Lines {
+///     fn preview(
+///         &self,
+///         batch: &Batch<'_>,
+///         sink: &mut dyn FnMut(&str, &[u8]),
+///         _call: &Call<'_>,
+///     ) -> Result<(), Error> {
+///         for event in batch {
+///             sink("a line to 127.0.0.1:5170", format!("{}\n", event.json()).as_bytes());
+///         }
+///         Ok(())
+///     }
+///
+///     fn probe(&self, call: &Call<'_>) -> Probe {
+///         match TcpStream::connect_timeout(&([127, 0, 0, 1], 5170).into(), call.remaining()) {
+///             Ok(_) => Probe::Reachable("127.0.0.1:5170 accepts connections".to_owned()),
+///             Err(error) => Probe::Unreachable(format!("127.0.0.1:5170: {error}")),
+///         }
+///     }
+/// }
+///
+/// export! {
+///     backend: Lines,
+///     name: "lines",
+///     offers: [diagnostics],
+/// }
+/// # fn main() {}
+/// ```
 pub trait Diagnoses: Backend {
     /// Hands `sink` what [`send`](Backend::send) would send for this batch, and sends nothing.
     ///
