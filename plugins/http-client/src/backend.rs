@@ -1,12 +1,11 @@
 //! The backend of a [`Platform`].
 
-use std::{cell::RefCell, ops::Range};
+use std::{cell::RefCell, ops::Range, time::Duration};
 
-use jackfield_plugin_api::{
-    Backend, Batch, Call, DeletesData, Deletion, DeletionRequest, Diagnoses, Error, Host, Outcome, Outcomes,
-    Probe,
-};
+use jackfield_plugin_api::{Batch, Deletion, DeletionRequest, Error, Host, Outcome, Outcomes, Probe};
+use jackfield_plugin_tokio::{AsyncBackend, AsyncDeletesData, AsyncDiagnoses, Call, Runtimes, Tokio};
 use reqwest::header;
+use tokio::runtime::Builder;
 
 use crate::{
     client::{Answer, Client},
@@ -19,17 +18,20 @@ use crate::{
 
 /// A backend that sends events to a platform over HTTP. A plugin exports it with the capabilities `deletion` and
 /// `diagnostics`.
-pub struct HttpBackend<P> {
+pub type HttpBackend<P> = Tokio<Http<P>>;
+
+/// [`HttpBackend`] as async functions.
+pub struct Http<P> {
     client: Client,
     request: Request,
     platform: P,
 }
 
-impl<P: Platform> HttpBackend<P> {
-    fn deliver(&self, batch: &Batch<'_>, call: &Call<'_>, report: &dyn Fn(Range<usize>, &Outcome)) {
+impl<P: Platform> Http<P> {
+    async fn deliver(&self, batch: &Batch<'_>, call: &Call<'_>, report: &dyn Fn(Range<usize>, &Outcome)) {
         let Self { client, request, platform } = self;
         let deadline = Deadline::new(call, client.timeout);
-        Delivery { client, request, platform, report, deadline }.run(&platform.encode(batch));
+        Delivery { client, request, platform, report, deadline }.run(&platform.encode(batch)).await;
     }
 
     /// `POST https://host/path (application/json; shown before gzip)`, without query and credentials.
@@ -43,40 +45,46 @@ impl<P: Platform> HttpBackend<P> {
     }
 }
 
-impl<P: Platform> Backend for HttpBackend<P> {
+impl<P: Platform> AsyncBackend for Http<P> {
     type Config = P::Config;
+    const RUNTIMES: Runtimes = Runtimes::PerCall;
 
-    fn open(config: P::Config, _host: Host, _call: &Call<'_>) -> Result<Self, Error> {
+    /// Only names are resolved on a thread, which ends soon after.
+    fn configure(runtime: &mut Builder) {
+        runtime
+            .thread_name("jackfield-dns")
+            .thread_keep_alive(Duration::from_secs(1))
+            .max_blocking_threads(1);
+    }
+
+    async fn open(config: P::Config, _host: Host, call: &Call<'_>) -> Result<Self, Error> {
         let (platform, request, connection) = P::open(config)?;
         let client = Client::open(&connection, &request.endpoint, P::USER_AGENT, P::NOT_HTTP)?;
+        client.of_runtime(call).map_err(Error::unavailable)?;
         request.warn_if_exposed();
         Ok(Self { request: client.conceal(request), client, platform })
     }
 
-    fn send(&self, batch: &Batch<'_>, call: &Call<'_>) -> Outcomes {
-        self.deliver(batch, call, &|events, outcome| call.report(events, outcome));
+    async fn send(&self, batch: &Batch<'_>, call: &Call<'_>) -> Outcomes {
+        self.deliver(batch, call, &|events, outcome| call.report(events, outcome)).await;
         Outcomes::Reported
-    }
-
-    fn close(&self, call: &Call<'_>) -> Result<(), Error> {
-        self.client.close(call);
-        Ok(())
     }
 }
 
-impl<P: Platform> DeletesData for HttpBackend<P> {
-    fn request_deletion(&self, request: &DeletionRequest<'_>, call: &Call<'_>) -> Deletion {
+impl<P: Platform> AsyncDeletesData for Http<P> {
+    async fn request_deletion(&self, request: &DeletionRequest<'_>, call: &Call<'_>) -> Deletion {
         match self.platform.deletion(request.machine_id()) {
             DeletionBy::Nothing(why) => Deletion::Unsupported(why.to_owned()),
             DeletionBy::Request(request, body) => {
                 let request = &self.client.conceal(request.clone());
-                let outcome = self.client.request(request, body, call);
+                let outcome = self.client.request(request, body, call).await;
                 let host = request.endpoint.host();
                 Deletion::from_outcome(outcome, || format!("{host} has taken the request"))
             }
             DeletionBy::Event(who_acts) => {
                 let told = RefCell::new(Outcome::retry("the host gave no event to ask with"));
-                self.deliver(request.event(), call, &|_, outcome| *told.borrow_mut() = outcome.clone());
+                let report = |_, outcome: &Outcome| *told.borrow_mut() = outcome.clone();
+                self.deliver(request.event(), call, &report).await;
                 let host = self.request.endpoint.host();
                 Deletion::from_outcome(told.into_inner(), || {
                     format!("{host} has taken the event data.deletion_request; it is a request: {who_acts}")
@@ -86,10 +94,10 @@ impl<P: Platform> DeletesData for HttpBackend<P> {
     }
 }
 
-impl<P: Platform> Diagnoses for HttpBackend<P> {
+impl<P: Platform> AsyncDiagnoses for Http<P> {
     /// Shows the bodies that `send` would send, each before compression. The halves of a body that the server finds
     /// too large are not shown.
-    fn preview(
+    async fn preview(
         &self,
         batch: &Batch<'_>,
         sink: &mut dyn FnMut(&str, &[u8]),
@@ -131,18 +139,18 @@ impl<P: Platform> Diagnoses for HttpBackend<P> {
     /// | no answer | unreachable |
     ///
     /// `status.rs` has the statuses.
-    fn probe(&self, call: &Call<'_>) -> Probe {
+    async fn probe(&self, call: &Call<'_>) -> Probe {
         let Self { client, request, platform } = self;
         let deadline = Deadline::new(call, client.timeout);
         let nothing = platform.encode(&Batch::empty());
         let body = Bodies::new(platform, &nothing).body(0..0);
-        let answered = match client.send(request, body, &deadline) {
+        let answered = match client.send(request, body, &deadline).await {
             Ok(answered) => answered,
             Err(outcome) => return Probe::Unreachable(outcome.reason().to_owned()),
         };
         let status = answered.status;
         let accepted = StatusMeaning::of(status) == StatusMeaning::Accepted;
-        let body = client.read(answered, accepted && P::READS_BODY, &deadline);
+        let body = client.read(answered, accepted && P::READS_BODY, &deadline).await;
         let (meaning, said) = understand(request, status, &body.bytes);
         match meaning {
             StatusMeaning::Accepted => {

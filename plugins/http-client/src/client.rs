@@ -1,27 +1,23 @@
-//! The client: one request at a time for each calling thread, within a deadline.
+//! The client: one request at a time for each call, within a deadline.
 
 use std::{
     future::Future,
     io::Write as _,
     pin::pin,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     task::Poll,
-    thread::{self, ThreadId},
     time::{Duration, Instant, SystemTime},
 };
 
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
-use jackfield_plugin_api::{Call, Error, Outcome};
+use jackfield_plugin_api::{Error, Outcome};
+use jackfield_plugin_tokio::Call;
 use reqwest::{
     Response,
     header::{self, HeaderValue},
 };
 use serde_json::{Map, Value};
-use tokio::runtime::Runtime;
 
 use crate::{
     connection::{Connection, Way},
@@ -37,16 +33,13 @@ const MOST_REDIRECTS: usize = 3;
 /// How long to wait for the body of an answer when the status alone decides. A connection can be used again only when
 /// the body was read to its end.
 const GRACE: Duration = Duration::from_millis(500);
-const CLOSED: &str = "the backend is closed";
 /// The status for a body whose type or compression the server does not know.
 const UNSUPPORTED_FORM: u16 = 415;
 /// Bytes of an answer's body that are read at most; the connection of a longer body is closed.
 const RESPONSE_BYTES: usize = 1 << 20;
 
-/// An HTTP/1.1 client that uses its connections again.
-///
-/// The client has no thread of its own: the sending thread drives its connection. Only names are resolved on a thread,
-/// which ends soon after.
+/// An HTTP/1.1 client that uses its connections again. Each runtime has a connection of its own, which the calls on that
+/// runtime drive: calls that shared one would wait for each other.
 pub(crate) struct Client {
     tls: jackfield_tls::rustls::ClientConfig,
     way: Way,
@@ -55,57 +48,15 @@ pub(crate) struct Client {
     not_http: &'static str,
     /// Whether the server has refused a compressed body and taken the same one without compression.
     refuses_gzip: AtomicBool,
-    /// The slots that no thread uses at the moment; `None` once the client is closed. There are as many slots as
-    /// threads have sent at the same time.
-    idle: Mutex<Option<Vec<Slot>>>,
-}
-
-/// The runtime and connection that one thread at a time uses. Threads that shared a runtime would wait for each other.
-struct Slot {
-    client: reqwest::Client,
-    /// The thread that used it last.
-    user: Option<ThreadId>,
-    /// `None` while it is dropped.
-    runtime: Option<Runtime>,
-}
-
-/// A slot in use.
-struct Lease<'c> {
-    owner: &'c Client,
-    slot: Option<Slot>,
-}
-
-impl Lease<'_> {
-    fn parts(&self) -> Option<(&reqwest::Client, &Runtime)> {
-        let slot = self.slot.as_ref()?;
-        Some((&slot.client, slot.runtime.as_ref()?))
-    }
-}
-
-impl Drop for Lease<'_> {
-    fn drop(&mut self) {
-        if let Some(idle) = &mut *self.owner.idle() {
-            idle.extend(self.slot.take());
-        }
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            // A drop would wait without limit for a name that is being resolved.
-            runtime.shutdown_background();
-        }
-    }
 }
 
 /// An answer, with the part of the body that came with the head.
-pub(crate) struct Answered<'c> {
+pub(crate) struct Answered {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
     body: Body,
     /// The source of the rest of the body; `None` when there is no rest.
-    rest: Option<(Response, Lease<'c>)>,
+    rest: Option<Response>,
 }
 
 /// An answer of success, as a [platform](crate::Platform) gets it.
@@ -177,25 +128,21 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::config`] under `tls.` for certificates that can't be used, and for a `proxy` or a `unix_socket` that makes
-    /// no sense; another error when no runtime can be made.
+    /// no sense.
     pub(crate) fn open(
         connection: &Connection,
         endpoint: &Endpoint,
         user_agent: &'static str,
         not_http: &'static str,
     ) -> Result<Self, Error> {
-        let client = Self {
+        Ok(Self {
             tls: connection.tls.client_config()?,
             way: Way::open(connection, endpoint)?,
             timeout: connection.timeout,
             user_agent,
             not_http,
             refuses_gzip: AtomicBool::new(false),
-            idle: Mutex::default(),
-        };
-        let slot = client.slot().map_err(Error::unavailable)?;
-        *client.idle() = Some(vec![slot]);
-        Ok(client)
+        })
     }
 
     /// The request, of which no message repeats the credentials of the proxy either.
@@ -206,29 +153,12 @@ impl Client {
         request
     }
 
-    /// Closes the connections. May be called twice.
-    pub(crate) fn close(&self, call: &Call<'_>) {
-        let slots = self.idle().take();
-        for mut slot in slots.into_iter().flatten() {
-            if let Some(runtime) = slot.runtime.take() {
-                // The resolution of a name that is still running ends by itself.
-                runtime.shutdown_timeout(call.remaining().min(GRACE));
-            }
-        }
+    /// The client of the call's runtime, made at the first use.
+    pub(crate) fn of_runtime(&self, call: &Call<'_>) -> Result<reqwest::Client, String> {
+        call.of_runtime(|| self.make())
     }
 
-    fn idle(&self) -> MutexGuard<'_, Option<Vec<Slot>>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn slot(&self) -> Result<Slot, String> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .thread_name("jackfield-dns")
-            .thread_keep_alive(Duration::from_secs(1))
-            .max_blocking_threads(1)
-            .build()
-            .map_err(|error| format!("no runtime: {error}"))?;
+    fn make(&self) -> Result<reqwest::Client, String> {
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(self.tls.clone())
             .user_agent(self.user_agent)
@@ -238,49 +168,31 @@ impl Client {
             .http1_only()
             .pool_max_idle_per_host(1);
         let client = self.way.set(client).build();
-        let client = client.map_err(|error| format!("no HTTP client: {}", describe(&error, condense)))?;
-        Ok(Slot { client, user: None, runtime: Some(runtime) })
-    }
-
-    fn lease(&self) -> Result<Lease<'_>, String> {
-        let this = thread::current().id();
-        let slot = {
-            let mut idle = self.idle();
-            let idle = idle.as_mut().ok_or(CLOSED)?;
-            // Prefers the slot of this thread, whose data is in this processor's cache, then the last one that was
-            // used, whose connection is most likely still open.
-            match idle.iter().position(|slot| slot.user == Some(this)) {
-                Some(at) => Some(idle.swap_remove(at)),
-                None => idle.pop(),
-            }
-        };
-        let mut slot = slot.map_or_else(|| self.slot(), Ok)?;
-        slot.user = Some(this);
-        Ok(Lease { owner: self, slot: Some(slot) })
+        client.map_err(|error| format!("no HTTP client: {}", describe(&error, condense)))
     }
 
     /// Sends one request, and returns the head of its answer, or the outcome of a request without a usable answer.
     ///
     /// A compressed body that the server refuses for its form (415) is sent once more without compression. If the
     /// server takes it then, no further body is compressed.
-    pub(crate) fn send(
+    pub(crate) async fn send(
         &self,
         request: &Request,
         body: Vec<u8>,
         deadline: &Deadline<'_>,
-    ) -> Result<Answered<'_>, Outcome> {
+    ) -> Result<Answered, Outcome> {
         let body = Bytes::from(body);
         if !request.gzip || self.refuses_gzip.load(Ordering::Relaxed) {
-            return self.send_as(request, &body, false, deadline);
+            return self.send_as(request, &body, false, deadline).await;
         }
         let packed = gzip(&body)
             .map_err(|error| Outcome::retry(format!("{}: gzip: {error}", request.endpoint.host())))?;
-        let answered = self.send_as(request, &Bytes::from(packed), true, deadline)?;
+        let answered = self.send_as(request, &Bytes::from(packed), true, deadline).await?;
         if answered.status != UNSUPPORTED_FORM {
             return Ok(answered);
         }
-        self.read(answered, false, deadline);
-        let answered = self.send_as(request, &body, false, deadline)?;
+        self.read(answered, false, deadline).await;
+        let answered = self.send_as(request, &body, false, deadline).await?;
         if answered.status != UNSUPPORTED_FORM {
             tracing::info!(
                 "{} refuses compressed bodies; they are sent without compression from now on",
@@ -292,35 +204,31 @@ impl Client {
     }
 
     /// Sends one request with a body that is compressed, or not.
-    fn send_as(
+    async fn send_as(
         &self,
         request: &Request,
         body: &Bytes,
         is_gzip: bool,
         deadline: &Deadline<'_>,
-    ) -> Result<Answered<'_>, Outcome> {
+    ) -> Result<Answered, Outcome> {
         let host = request.endpoint.host();
         let failed = |why: String| Outcome::retry(format!("{host}: {why}"));
-        let lease = self.lease().map_err(failed)?;
-        let Some((client, runtime)) = lease.parts() else { return Err(failed(CLOSED.to_owned())) };
-        let (status, retry_after, body, rest) = runtime.block_on(async {
-            notice_closed_connections().await;
-            let exchange = self.exchange(client, request, body, is_gzip);
-            let Some(exchanged) = deadline.limit(deadline.at, exchange).await else {
-                return Err(failed(deadline.missed("no answer")));
-            };
-            let (mut response, mut body) = (exchanged?, Body::default());
-            let retry_after = header_text(&response, header::RETRY_AFTER)
-                .and_then(|value| retry_after(value, SystemTime::now()));
-            let status = response.status().as_u16();
-            // For most platforms the whole body has come with the head.
-            let all = {
-                let mut reading = pin!(body.read(&mut response));
-                std::future::poll_fn(|context| Poll::Ready(reading.as_mut().poll(context).is_ready())).await
-            };
-            Ok((status, retry_after, body, (!all).then_some(response)))
-        })?;
-        Ok(Answered { status, retry_after, body, rest: rest.map(|response| (response, lease)) })
+        let client = self.of_runtime(deadline.call).map_err(failed)?;
+        notice_closed_connections().await;
+        let exchange = self.exchange(&client, request, body, is_gzip);
+        let Some(exchanged) = deadline.limit(deadline.at, exchange).await else {
+            return Err(failed(deadline.missed()));
+        };
+        let (mut response, mut body) = (exchanged?, Body::default());
+        let retry_after = header_text(&response, header::RETRY_AFTER)
+            .and_then(|value| retry_after(value, SystemTime::now()));
+        let status = response.status().as_u16();
+        // For most platforms the whole body has come with the head.
+        let all = {
+            let mut reading = pin!(body.read(&mut response));
+            std::future::poll_fn(|context| Poll::Ready(reading.as_mut().poll(context).is_ready())).await
+        };
+        Ok(Answered { status, retry_after, body, rest: (!all).then_some(response) })
     }
 
     /// Sends the request and follows redirects, up to the head of the answer.
@@ -372,15 +280,11 @@ impl Client {
     }
 
     /// Reads the body of an answer until the deadline when it `matters`, otherwise for a moment.
-    pub(crate) fn read(&self, answered: Answered<'_>, matters: bool, deadline: &Deadline<'_>) -> Body {
+    pub(crate) async fn read(&self, answered: Answered, matters: bool, deadline: &Deadline<'_>) -> Body {
         let Answered { mut body, rest, .. } = answered;
-        let Some((mut response, lease)) = rest else { return body };
-        let Some((_, runtime)) = lease.parts() else { return body };
+        let Some(mut response) = rest else { return body };
         let until = if matters { deadline.at } else { Instant::now() + GRACE };
-        runtime.block_on(async {
-            deadline.limit(until, body.read(&mut response)).await;
-            drop(response);
-        });
+        deadline.limit(until, body.read(&mut response)).await;
         body
     }
 }

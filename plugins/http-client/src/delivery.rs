@@ -6,7 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jackfield_plugin_api::{Call, Outcome};
+use jackfield_plugin_api::Outcome;
+use jackfield_plugin_tokio::Call;
 
 use crate::{
     client::{Answer, Answered, Client},
@@ -59,24 +60,24 @@ impl<'a, P: Platform> Bodies<'a, P> {
 impl Client {
     /// Sends one request with this body, and returns the outcome by the status of its answer. It is for requests that
     /// are not a batch of events.
-    pub(crate) fn request(&self, request: &Request, body: Vec<u8>, call: &Call<'_>) -> Outcome {
+    pub(crate) async fn request(&self, request: &Request, body: Vec<u8>, call: &Call<'_>) -> Outcome {
         let deadline = Deadline::new(call, self.timeout);
-        match self.send(request, body, &deadline) {
+        match self.send(request, body, &deadline).await {
             Err(outcome) => outcome,
-            Ok(answered) => self.outcome_by_status(request, answered, &deadline),
+            Ok(answered) => self.outcome_by_status(request, answered, &deadline).await,
         }
     }
 
     /// The outcome by the status alone, with the status and the beginning of the body as the reason.
     /// [`Outcome::TooLarge`] stands for all content that has to be halved.
-    fn outcome_by_status(
+    async fn outcome_by_status(
         &self,
         request: &Request,
-        answered: Answered<'_>,
+        answered: Answered,
         deadline: &Deadline<'_>,
     ) -> Outcome {
         let (status, after) = (answered.status, answered.retry_after);
-        let body = self.read(answered, false, deadline);
+        let body = self.read(answered, false, deadline).await;
         let (meaning, said) = understand(request, status, &body.bytes);
         let reason = Cow::Owned(said);
         match meaning {
@@ -137,7 +138,7 @@ impl<P: Platform> Delivery<'_, P> {
     ///
     /// When the call's time does not suffice for further halves of wrong content, the rest of the batch is too large
     /// for one call, and the host sends its halves by calls with deadlines of their own.
-    pub(crate) fn run(&self, entries: &Entries<P::Shared>) {
+    pub(crate) async fn run(&self, entries: &Entries<P::Shared>) {
         for (event, reason) in &entries.failed {
             (self.report)(*event..*event + 1, &Outcome::rejected(reason.clone()));
         }
@@ -169,7 +170,7 @@ impl<P: Platform> Delivery<'_, P> {
             };
             let entries = &bodies.entries[part.clone()];
             let started = Instant::now();
-            let (outcome, unread) = self.send(entries.len(), bodies.body(part.clone()));
+            let (outcome, unread) = self.send(entries.len(), bodies.body(part.clone())).await;
             slowest = slowest.max(started.elapsed());
             match outcome {
                 Outcome::TooLarge { .. } if part.len() > 1 => {
@@ -186,17 +187,17 @@ impl<P: Platform> Delivery<'_, P> {
             }
             if let Some(answered) = unread {
                 // The connection can be used again only after its body was read.
-                self.client.read(answered, false, &self.deadline);
+                self.client.read(answered, false, &self.deadline).await;
             }
         }
     }
 
     /// Sends a body, and returns its outcome, and the answer if its body says nothing about the outcome.
-    fn send(&self, entries: usize, body: Vec<u8>) -> (Outcome, Option<Answered<'_>>) {
+    async fn send(&self, entries: usize, body: Vec<u8>) -> (Outcome, Option<Answered>) {
         if self.deadline.has_passed() {
             return (Outcome::retry("there was no time left to send it"), None);
         }
-        let answered = match self.client.send(self.request, body, &self.deadline) {
+        let answered = match self.client.send(self.request, body, &self.deadline).await {
             Ok(answered) => answered,
             Err(outcome) => return (outcome, None),
         };
@@ -204,7 +205,7 @@ impl<P: Platform> Delivery<'_, P> {
         match StatusMeaning::of(status) {
             StatusMeaning::Accepted if !P::READS_BODY => (Outcome::Delivered, Some(answered)),
             StatusMeaning::Accepted => {
-                let body = self.client.read(answered, true, &self.deadline);
+                let body = self.client.read(answered, true, &self.deadline).await;
                 let answer = Answer {
                     request: self.request,
                     entries,
@@ -214,7 +215,7 @@ impl<P: Platform> Delivery<'_, P> {
                 };
                 (self.platform.accepted(&answer), None)
             }
-            _ => (self.client.outcome_by_status(self.request, answered, &self.deadline), None),
+            _ => (self.client.outcome_by_status(self.request, answered, &self.deadline).await, None),
         }
     }
 

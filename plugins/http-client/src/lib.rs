@@ -91,7 +91,7 @@ mod request;
 mod status;
 
 pub use crate::{
-    backend::HttpBackend,
+    backend::{Http, HttpBackend},
     client::{Answer, json_object},
     connection::Connection,
     endpoint::Endpoint,
