@@ -8,6 +8,7 @@ use std::{
 };
 
 use jackfield_plugin_api::Outcome;
+use jackfield_plugin_tokio::Call;
 use tokio::{sync::Mutex, time::timeout};
 
 use crate::{config::Settings, explain::Trouble, session::Session};
@@ -35,10 +36,9 @@ impl Link {
     }
 
     /// Returns the connection, and makes it if there is none.
-    pub(crate) async fn session(&self, deadline: Instant) -> Result<Arc<Session>, Outcome> {
+    pub(crate) async fn session(&self, call: &Call<'_>) -> Result<Arc<Session>, Outcome> {
         let came = Instant::now();
-        let left = deadline.saturating_duration_since(came);
-        let Ok(mut state) = timeout(left, self.state.lock()).await else {
+        let Some(mut state) = call.run_until_cancelled(self.state.lock()).await else {
             return Err(Outcome::retry("another call was still connecting when this one's time was up"));
         };
         if state.closed {
@@ -53,16 +53,20 @@ impl Link {
         if let Some((_, trouble)) = state.failed.as_ref().filter(|(at, _)| *at >= came) {
             return Err(trouble.outcome());
         }
-        self.connect(&mut state, deadline).await
+        self.connect(&mut state, call).await
     }
 
-    async fn connect(&self, state: &mut State, deadline: Instant) -> Result<Arc<Session>, Outcome> {
-        match self.connect_from(state.next, deadline).await {
+    async fn connect(&self, state: &mut State, call: &Call<'_>) -> Result<Arc<Session>, Outcome> {
+        match self.connect_from(state.next, call).await {
             Ok((index, session)) => {
                 state.next = index;
                 let session = Arc::new(session);
                 state.session = Some(Arc::clone(&session));
                 Ok(session)
+            }
+            // The host has stopped waiting; no address is at fault.
+            Err(_) if call.is_cancelled() && !call.remaining().is_zero() => {
+                Err(Outcome::retry("the call was cancelled before there was a connection"))
             }
             Err(trouble) => {
                 state.next = (state.next + 1) % self.settings.addresses.len();
@@ -75,27 +79,27 @@ impl Link {
     }
 
     /// Makes a further connection, which the calls do not share.
-    pub(crate) async fn separate(&self, deadline: Instant) -> Result<Arc<Session>, Trouble> {
-        self.connect_from(0, deadline).await.map(|(_, session)| Arc::new(session))
+    pub(crate) async fn separate(&self, call: &Call<'_>) -> Result<Arc<Session>, Trouble> {
+        self.connect_from(0, call).await.map(|(_, session)| Arc::new(session))
     }
 
     /// Connects to the first address that accepts, beginning at the index `first`. Also returns the index.
-    async fn connect_from(&self, first: usize, deadline: Instant) -> Result<(usize, Session), Trouble> {
+    async fn connect_from(&self, first: usize, call: &Call<'_>) -> Result<(usize, Session), Trouble> {
         let addresses = &self.settings.addresses;
         let (mut failures, mut refused) = (Vec::new(), false);
         for attempt in 0..addresses.len() {
             let index = (first + attempt) % addresses.len();
             let address = &addresses[index];
             // The addresses after one that does not answer share the remaining time.
-            let left = deadline.saturating_duration_since(Instant::now());
-            let share = left / u32::try_from(addresses.len() - attempt).unwrap_or(u32::MAX);
-            match timeout(share, Session::open(&self.settings, address, self.product)).await {
-                Ok(Ok(session)) => return Ok((index, session)),
-                Ok(Err(trouble)) => {
+            let share = call.remaining() / u32::try_from(addresses.len() - attempt).unwrap_or(u32::MAX);
+            let opening = call.run_until_cancelled(Session::open(&self.settings, address, self.product));
+            match timeout(share, opening).await.ok().flatten() {
+                Some(Ok(session)) => return Ok((index, session)),
+                Some(Err(trouble)) => {
                     refused |= trouble.refused;
                     failures.push(trouble.why);
                 }
-                Err(_) => failures.push(format!("{address}: no answer within {:.1} s", share.as_secs_f64())),
+                None => failures.push(format!("{address}: no answer within {:.1} s", share.as_secs_f64())),
             }
         }
         Err(Trouble { why: failures.join("; "), refused })

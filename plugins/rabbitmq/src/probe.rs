@@ -5,11 +5,9 @@
 //! the broker checks the permission when it receives the message, and would route it at the commit, which never comes.
 //! If the routing key has fields of the event, there is no key to try, and no transaction is made.
 
-use std::{
-    pin::pin,
-    time::{Duration, Instant},
-};
+use std::{pin::pin, time::Duration};
 
+use jackfield_plugin_tokio::Call;
 use lapin::{
     BasicProperties, Channel, ExchangeKind,
     options::{BasicPublishOptions, ExchangeDeclareOptions, QueueDeclareOptions},
@@ -23,27 +21,24 @@ use crate::{
     session::Session,
 };
 
-/// How often the probe checks whether the broker has blocked the connection and whether the host still waits.
+/// How often the probe checks whether the broker has blocked the connection.
 const GLANCE: Duration = Duration::from_millis(50);
 
 /// The parts that are in order, in a few words, or why events would not be delivered.
 pub(crate) async fn probe(
     settings: &Settings,
     session: &Session,
-    deadline: Instant,
-    is_cancelled: impl Fn() -> bool,
+    call: &Call<'_>,
 ) -> Result<String, Trouble> {
     let mut work = pin!(check(settings, session));
     loop {
         if let Some(reason) = session.blocked() {
             return Err(Trouble::new(format!("blocked by the broker: {reason}")));
         }
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() || is_cancelled() {
-            return Err(Trouble::new(format!("{} did not answer in time", session.address())));
-        }
-        if let Ok(found) = timeout(left.min(GLANCE), work.as_mut()).await {
-            return found;
+        match call.run_until_cancelled(timeout(GLANCE, work.as_mut())).await {
+            Some(Ok(found)) => return found,
+            Some(Err(_)) => {}
+            None => return Err(Trouble::new(format!("{} did not answer in time", session.address()))),
         }
     }
 }

@@ -11,12 +11,17 @@
 use std::{
     cell::Cell,
     collections::HashSet,
+    future::{Future, poll_fn},
     ops::Range,
+    pin::{Pin, pin},
+    task::Poll,
     time::{Duration, Instant},
 };
 
-use jackfield_plugin_api::{Batch, Call, Event, Outcome};
+use jackfield_plugin_api::{Batch, Event, Outcome};
+use jackfield_plugin_tokio::Call;
 use lapin::{BasicProperties, Channel, Confirmation, options::BasicPublishOptions, types::ShortString};
+use tokio::time::{Sleep, sleep};
 
 use crate::{
     config::Settings,
@@ -25,7 +30,7 @@ use crate::{
     window::{Budget, Window},
 };
 
-/// How often a waiting call checks whether the host still waits for it.
+/// How often a waiting call checks what no event tells it: the limit of one confirm, and the end of a failed channel.
 const GLANCE: Duration = Duration::from_millis(50);
 /// How often a call without unconfirmed events asks for room.
 const ROOM: Duration = Duration::from_millis(1);
@@ -42,12 +47,11 @@ pub(crate) type Report<'a> = &'a dyn Fn(Range<usize>, &Outcome);
 pub(crate) struct Task<'a> {
     pub(crate) batch: &'a Batch<'a>,
     pub(crate) call: &'a Call<'a>,
-    pub(crate) deadline: Instant,
     pub(crate) report: Report<'a>,
 }
 
-/// Publishes every event of the task's batch and reports the outcome of each, by the deadline at the latest.
-pub(crate) fn publish(
+/// Publishes every event of the task's batch and reports the outcome of each, when the call is cancelled at the latest.
+pub(crate) async fn publish(
     settings: &Settings,
     budget: &Budget,
     session: &Session,
@@ -70,6 +74,8 @@ pub(crate) fn publish(
         last_confirm: Instant::now(),
     };
     let mut window = Window::new();
+    let mut tick = pin!(sleep(GLANCE.min(run.patience())));
+    let mut cancelled = pin!(task.call.cancelled());
     let mut share = budget.share();
     let mut next = 0;
     let rest = loop {
@@ -111,7 +117,16 @@ pub(crate) fn publish(
                 break Some(why);
             }
             let glance = if window.is_empty() { ROOM } else { GLANCE };
-            window.wait(glance.min(run.patience()));
+            set(tick.as_mut(), Instant::now() + glance.min(run.patience()));
+            poll_fn(|context| {
+                let over = cancelled.as_mut().poll(context).is_ready();
+                let any = window.poll_any(context).is_ready();
+                if over || any || tick.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(());
+                }
+                Poll::Pending
+            })
+            .await;
         }
     };
     let unsure = window.len();
@@ -132,6 +147,15 @@ pub(crate) fn publish(
     } else if silent || unwritten.get() > 0 {
         // If a broker accepts nothing or confirms nothing, the connection is replaced.
         session.kill();
+    }
+}
+
+/// Sets a timer that has fired, or that would fire later. A change wakes the thread of the runtime, so one that fires earlier
+/// stays as it is.
+fn set(tick: Pin<&mut Sleep>, at: Instant) {
+    let at = at.into();
+    if tick.is_elapsed() || at < tick.deadline() {
+        tick.reset(at);
     }
 }
 
@@ -303,7 +327,7 @@ impl Publication<'_> {
 
     /// How long the call may wait in the present state.
     fn patience(&self) -> Duration {
-        let mut end = self.task.deadline;
+        let mut end = self.task.call.deadline();
         if let Some(timeout) = self.settings.confirm_timeout {
             end = end.min(self.last_confirm + timeout);
         }
@@ -315,11 +339,9 @@ impl Publication<'_> {
 
     /// The reason to stop waiting, if there is one.
     fn time_is_up(&self) -> Option<String> {
-        if self.task.call.is_cancelled() {
-            return Some("the call was cancelled before the broker confirmed it".to_owned());
-        }
         if !self.patience().is_zero() {
-            return None;
+            let cancelled = self.task.call.is_cancelled();
+            return cancelled.then(|| "the call was cancelled before the broker confirmed it".to_owned());
         }
         Some(match self.session.blocked() {
             Some(reason) => format!("blocked by the broker: {reason}"),

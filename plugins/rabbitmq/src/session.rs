@@ -16,7 +16,10 @@ use lapin::{
     types::FieldTable,
 };
 use tokio::{runtime::Handle, task::JoinHandle};
-use tracing::subscriber::{NoSubscriber, set_default, with_default};
+use tracing::{
+    instrument::WithSubscriber,
+    subscriber::{NoSubscriber, set_default},
+};
 
 use crate::{
     address::Address,
@@ -276,7 +279,7 @@ pub(crate) fn drop_records_of_this_thread() {
     std::mem::forget(set_default(NoSubscriber::default()));
 }
 
-/// Keeps the records of this thread out of the host's log while `work` runs.
-pub(crate) fn without_records<T>(work: impl FnOnce() -> T) -> T {
-    with_default(NoSubscriber::default(), work)
+/// Keeps the records of `work` out of the host's log.
+pub(crate) async fn without_records<T>(work: impl Future<Output = T>) -> T {
+    work.with_subscriber(NoSubscriber::default()).await
 }

@@ -1,4 +1,4 @@
-//! The unconfirmed events of a call: futures that run concurrently on the calling thread, polled when they are woken,
+//! The unconfirmed events of a call: futures that run concurrently in the future of the call, polled when they are woken,
 //! and the budget that limits their number.
 //!
 //! [`Window::poll_woken`] returns only when every woken future has been polled. When the result of a future has been
@@ -8,11 +8,10 @@
 use std::{
     pin::Pin,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
-    time::{Duration, Instant},
 };
 
 /// Futures, each with a number that its owner gives it.
@@ -30,16 +29,13 @@ struct Slot<F> {
     waker: Waker,
 }
 
-/// The slots whose futures have been woken.
+/// The slots whose futures have been woken, and who waits for the first of them.
 #[derive(Default)]
-struct Woken {
-    slots: Mutex<Vec<usize>>,
-    any: Condvar,
-}
+struct Woken(Mutex<(Vec<usize>, Option<Waker>)>);
 
 impl Woken {
-    fn lock(&self) -> MutexGuard<'_, Vec<usize>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, (Vec<usize>, Option<Waker>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -54,10 +50,13 @@ impl Wake for SlotWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let mut slots = self.woken.lock();
-        slots.push(self.slot);
-        if slots.len() == 1 {
-            self.woken.any.notify_one();
+        let waiting = {
+            let mut woken = self.woken.lock();
+            woken.0.push(self.slot);
+            woken.1.take()
+        };
+        if let Some(waiting) = waiting {
+            waiting.wake();
         }
     }
 }
@@ -113,7 +112,7 @@ impl<F: Future> Window<F> {
     pub(crate) fn poll_woken(&mut self, mut each: impl FnMut(usize, F::Output)) {
         loop {
             let mut batch = std::mem::take(&mut self.batch);
-            std::mem::swap(&mut batch, &mut *self.woken.lock());
+            std::mem::swap(&mut batch, &mut self.woken.lock().0);
             let more = !batch.is_empty();
             for slot in batch.drain(..) {
                 if let Some((number, output)) = self.poll(slot) {
@@ -127,17 +126,14 @@ impl<F: Future> Window<F> {
         }
     }
 
-    /// Sleeps until a future is woken, at most for `timeout`.
-    pub(crate) fn wait(&self, timeout: Duration) {
-        let end = Instant::now() + timeout;
-        let mut slots = self.woken.lock();
-        while slots.is_empty() {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            slots = self.woken.any.wait_timeout(slots, left).unwrap_or_else(PoisonError::into_inner).0;
+    /// Is ready when a future has been woken.
+    pub(crate) fn poll_any(&self, context: &Context<'_>) -> Poll<()> {
+        let mut woken = self.woken.lock();
+        if woken.0.is_empty() {
+            woken.1 = Some(context.waker().clone());
+            return Poll::Pending;
         }
+        Poll::Ready(())
     }
 }
 
@@ -262,18 +258,27 @@ mod tests {
     }
 
     #[test]
-    fn waiting_ends_at_the_timeout_or_a_wake_up() {
-        let flag = Flag::default();
+    fn who_waits_for_any_future_is_woken_by_the_first() {
+        struct Count(AtomicUsize);
+        impl Wake for Count {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let flags = [Flag::default(), Flag::default()];
         let mut window = Window::new();
-        assert!(window.start(1, flag.clone()).is_none());
-        let started = Instant::now();
-        window.wait(Duration::from_millis(30));
-        assert!(started.elapsed() >= Duration::from_millis(30));
-        let waker = flag.0.borrow().1.clone().expect("polled");
-        std::thread::scope(|scope| {
-            scope.spawn(|| waker.wake_by_ref());
-            window.wait(Duration::from_secs(60));
-        });
+        for (number, flag) in flags.iter().enumerate() {
+            assert!(window.start(number, flag.clone()).is_none());
+        }
+        let count = Arc::new(Count(AtomicUsize::new(0)));
+        let waker = Waker::from(Arc::clone(&count));
+        let context = Context::from_waker(&waker);
+        assert!(window.poll_any(&context).is_pending());
+        flags.iter().for_each(Flag::set);
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        assert!(window.poll_any(&context).is_ready());
+        window.poll_woken(|_, ()| {});
+        assert!(window.poll_any(&context).is_pending());
     }
 
     #[test]
