@@ -105,6 +105,20 @@ fn the_plugin_for_rabbitmq_passes_with_a_broker_that_answers() {
     passes(&plugin("rabbitmq"), &["--config-json", &config], &[]);
 }
 
+/// That of the guide for C is the one of `jackfield new --lang c`, of which `new.rs` tests the same.
+#[test]
+fn the_plugin_of_the_guide_for_rust_passes_with_a_broker_that_is_away_and_one_that_answers() {
+    use jackfield_tests::peers::rabbitmq::broker;
+    let (broker, queue) = (broker(), "guide-check");
+    broker.client().queue(queue, &json!({}));
+    for url in ["amqp://guest:guest@127.0.0.1:9/%2f".to_owned(), broker.url()] {
+        let config = json!({ "url": url, "queue": queue }).to_string();
+        // It is serial.
+        passes(&fixture("guide"), &["--config-json", &config], &["close-in-flight"]);
+    }
+    broker.client().delete(queue);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_child_whose_parent_is_killed_ends() {
