@@ -72,5 +72,7 @@ pub use crate::{
     static_plugin::StaticPlugin,
 };
 
-/// The text of `include/jackfield.h`, for programs that write projects of plugins in C.
-pub const HEADER: &str = include_str!("../include/jackfield.h");
+/// The files of this crate without its manifest, by their paths in its folder, for programs that write projects of plugins:
+/// `include/jackfield.h` for other languages, and a copy of the crate for Rust.
+#[cfg(feature = "source")]
+pub const SOURCE: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/source.rs"));

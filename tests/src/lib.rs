@@ -32,7 +32,7 @@ pub use crate::{
         C_VARIANTS, c_conduct, c_fixture, calls, calls_launcher, faults, faults_mended, system_calls, throws,
     },
     command::isolated_command,
-    project::{cargo_in, contract, project_target},
+    project::{cargo_in, contract, project_target, zig},
     released::{Released, released},
     syslog::{syslog_by_clang, syslog_driver, syslog_for_macos, syslog_for_windows},
 };

@@ -19,6 +19,17 @@ pub fn project_target() -> PathBuf {
     super::target().join("test-plugins/build/projects")
 }
 
+/// The folder of Zig's compiler.
+///
+/// # Panics
+/// When `scripts/setup` has not fetched it.
+#[must_use]
+pub fn zig() -> PathBuf {
+    let folder = super::target().join("peers/ziglang/ziglang");
+    assert!(folder.join("zig").is_file(), "{}: no Zig: scripts/setup fetches it", folder.display());
+    folder
+}
+
 /// Cargo in the project at `folder`, with the versions of dependencies that this workspace has, and without a network.
 ///
 /// # Panics

@@ -17,25 +17,41 @@ use clap::{Args, ValueHint};
 use jackfield_loader::show_path;
 use serde_json::json;
 
-use self::project::{File, Lang};
+use self::project::File;
 use crate::{
     console,
     exit::{CommandError, Exit},
     help::Help,
-    log,
     settings::VERSION,
 };
 
 pub(crate) const HELP: Help = Help {
-    examples: "  jackfield new acme_lines --lang rust --contract ~/src/jackfield\n  \
+    examples: "  jackfield new acme_lines --lang rust\n  \
          jackfield new acme_lines --lang c --dir plugins/acme",
     notes: "The project sends events as lines over TCP; replace this by the protocol of your platform.\n\
          It has tests against a local server, a README, a script `ci` and a workflow that runs the\n\
-         script. Nothing is overwritten. A project in C has the header, and needs only a compiler\n\
-         and make. A project in Rust depends on this version of the crate jackfield-plugin-api,\n\
-         which is not on a registry yet, so give --contract.\n\n\
+         script. Nothing is overwritten. The contract is in the project: the header jackfield.h or,\n\
+         for Rust, a copy of the crate jackfield-plugin-api. It builds with the tools of its language:\n\
+         cargo; a compiler and make for c and cpp; Go 1.19 and a C compiler; Zig 0.17. Plugins in Go\n\
+         and Zig run in processes of their own.\n\n\
          With --json, an object of: name, lang, folder, files, contract, build, test.",
 };
+
+/// The language of a project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Lang {
+    /// Rust
+    Rust,
+    /// C
+    C,
+    /// C++
+    Cpp,
+    /// Go
+    Go,
+    /// Zig
+    Zig,
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct NewArgs {
@@ -47,21 +63,15 @@ pub(crate) struct NewArgs {
     /// Folder of the project, new or empty; by default NAME in the current one
     #[arg(long, value_name = "PATH", value_hint = ValueHint::DirPath)]
     dir: Option<PathBuf>,
-    /// Build a project in Rust with this copy of the contract instead of one from a registry: the folder
-    /// plugin-api of Jackfield's source, or its parent
+    /// Build a project in Rust with this copy of the contract instead of one of its own: the folder plugin-api
+    /// of Jackfield's source, or its parent
     #[arg(long, value_name = "PATH", value_hint = ValueHint::DirPath)]
     contract: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &NewArgs, json: bool) -> Result<Exit, CommandError> {
     let (folder, files) = make(args)?;
-    if args.lang == Lang::Rust && args.contract.is_none() {
-        log::warn(UNPUBLISHED);
-    }
-    let (build, test) = match args.lang {
-        Lang::Rust => ("cargo build --release", "cargo test"),
-        Lang::C => ("make", "make check"),
-    };
+    let (build, test) = args.lang.commands(&args.name);
     let shown = show_path(&folder);
     if json {
         console::print_json(&json!({
@@ -78,31 +88,28 @@ pub(crate) fn run(args: &NewArgs, json: bool) -> Result<Exit, CommandError> {
     Ok(Exit::Done)
 }
 
-/// The warning about a project that gets the contract from a registry.
-const UNPUBLISHED: &str = "jackfield-plugin-api is on no registry yet, so that the project does not build as it is: \
-    make it with --contract PATH, a copy of Jackfield's repository, or give that path in its Cargo.toml";
-
 fn usage(text: impl Into<String>) -> CommandError {
     CommandError::Usage(text.into())
 }
 
 /// Makes the project. Gives its folder, and its files relative to the folder.
-fn make(args: &NewArgs) -> Result<(PathBuf, Vec<&'static str>), CommandError> {
+fn make(args: &NewArgs) -> Result<(PathBuf, Vec<String>), CommandError> {
     name::check(&args.name)?;
-    if args.contract.is_some() && args.lang == Lang::C {
-        return Err(usage("--contract is for --lang rust: a project in C has the header in it"));
+    if args.contract.is_some() && args.lang != Lang::Rust {
+        return Err(usage("--contract is for --lang rust: any other project has the header in it"));
     }
     let contract = args.contract.as_deref().map(contract_folder).transpose()?;
     let folder = args.dir.clone().unwrap_or_else(|| PathBuf::from(&args.name));
     take_folder(&folder)?;
     let files = project::files(args.lang, &args.name, contract.as_deref());
     for file in &files {
-        write(&folder.join(file.path), file)?;
+        write(&folder.join(&file.path), file)?;
     }
-    Ok((folder, files.iter().map(|file| file.path).collect()))
+    Ok((folder, files.into_iter().map(|file| file.path).collect()))
 }
 
-/// The folder of the crate `jackfield-plugin-api`: `path` itself, or `plugin-api` in it.
+/// The folder of the crate `jackfield-plugin-api`: `path` itself, or `plugin-api` in it. It has to be of this version: the
+/// project names it, so that another one would not build.
 fn contract_folder(path: &Path) -> Result<PathBuf, CommandError> {
     let is_contract = |folder: &PathBuf| {
         fs::read_to_string(folder.join("Cargo.toml"))
@@ -114,7 +121,27 @@ fn contract_folder(path: &Path) -> Result<PathBuf, CommandError> {
             show_path(path)
         ))
     })?;
+    match version_of(&folder) {
+        Some(version) if version == VERSION => {}
+        found => {
+            return Err(usage(format!(
+                "--contract {}: expected jackfield-plugin-api {VERSION}, which is this command's version, found {}",
+                show_path(path),
+                found.unwrap_or_else(|| "none".to_owned())
+            )));
+        }
+    }
     std::path::absolute(&folder).map_err(CommandError::system(show_path(&folder)))
+}
+
+/// The version in the manifest of a crate, or in that of the workspace around it.
+fn version_of(folder: &Path) -> Option<String> {
+    let version = |manifest: PathBuf| {
+        let text = fs::read_to_string(manifest).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("version = "))?;
+        Some(line.trim().trim_matches('"').to_owned())
+    };
+    version(folder.join("Cargo.toml")).or_else(|| version(folder.parent()?.join("Cargo.toml")))
 }
 
 /// Makes the folder, if it does not exist. Otherwise it has to be empty.
