@@ -76,13 +76,14 @@ pub fn c_conduct(variant: &str) -> PathBuf {
     })
 }
 
-/// The plugin of `tests/fixtures/c/throws.cpp`, whose `send` throws an exception in C++, which it `catches` or not.
+/// The plugin of `tests/fixtures/c/throws.cpp`, whose `send` throws an exception in C++: `CATCHES`, `LEAVES` or `LEAVES_NONE`,
+/// as that file says.
 ///
 /// # Panics
 /// When it does not compile.
 #[must_use]
-pub fn throws(catches: bool) -> PathBuf {
-    super::made("cpp", if catches { "catches" } else { "throws" }, |path| {
+pub fn throws(variant: &str) -> PathBuf {
+    super::made("cpp", &variant.to_ascii_lowercase(), |path| {
         let mut command = Command::new("c++");
         command.args([
             "-std=c++17",
@@ -95,7 +96,7 @@ pub fn throws(catches: bool) -> PathBuf {
             "-fPIC",
         ]);
         command.args(["-fvisibility=hidden", "-o"]).arg(path).arg(format!("-DJACKFIELD_TARGET=\"{TARGET}\""));
-        command.args(catches.then_some("-DCATCHES"));
+        command.arg(format!("-D{variant}"));
         command.arg("-I").arg(super::workspace().join("plugin-api/include"));
         run(command.arg(sources().join("throws.cpp")))
     })

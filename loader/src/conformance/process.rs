@@ -49,8 +49,12 @@ impl ProcessState {
 }
 
 /// Makes this process, in which nothing but a check will run, one that shows what a plugin does. `SIGPIPE` has its default
-/// action, as in a tool that is not written in Rust. On Linux it inherits the processes that a plugin leaves behind.
+/// action, as in a tool that is not written in Rust. On Linux it inherits the processes that a plugin leaves behind, and leads
+/// no session and no group, so that a plugin which changes these is noticed: this returns in a child, and this process ends
+/// as the child does. Call it while there is one thread.
 pub fn begin() {
+    #[cfg(target_os = "linux")]
+    linux::continue_in_a_child();
     #[cfg(unix)]
     // SAFETY: no code runs for the default action.
     unsafe {
@@ -195,7 +199,31 @@ mod unix {
 mod linux {
     use std::{collections::BTreeMap, mem::zeroed};
 
+    use rustix::process::{Pid, WaitOptions, waitpid};
+
+    use crate::boundary::process::exit;
     use crate::files::open::{Access, read};
+
+    /// Without a child, the check runs in this process.
+    pub(super) fn continue_in_a_child() {
+        // SAFETY: there is one thread, so the child has what any process has.
+        let Some(child) = Pid::from_raw(unsafe { libc::fork() }.max(0)) else { return };
+        let status = loop {
+            match waitpid(Some(child), WaitOptions::empty()) {
+                Ok(Some((_, status))) => break status,
+                Ok(None) | Err(rustix::io::Errno::INTR) => {}
+                Err(_) => exit(libc::EXIT_FAILURE),
+            }
+        };
+        if let Some(signal) = status.terminating_signal() {
+            // SAFETY: no code runs for the default action. The signal ends this process, if it is one that does.
+            unsafe {
+                libc::signal(signal, libc::SIG_DFL);
+                libc::raise(signal);
+            }
+        }
+        exit(status.exit_status().unwrap_or(libc::EXIT_FAILURE))
+    }
 
     pub(super) fn look(found: &mut BTreeMap<String, String>) {
         // SAFETY: the call only reads.

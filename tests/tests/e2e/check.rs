@@ -300,6 +300,10 @@ fn what_belongs_to_the_tool_is_left_alone() {
         ("CLOSES_STREAMS", "standard error, standard output"),
         ("REPLACES_INPUT", "standard input"),
         ("SETS_TIMER", "timer of time"),
+        ("SETS_POSIX_TIMER", "timers of POSIX"),
+        ("SETS_SCHEDULING", "scheduling"),
+        ("SETS_GROUP", "process group"),
+        ("SETS_SESSION", "process group, session"),
         ("SETS_PRIORITY", "priority"),
         ("SETS_PROCESSORS", "processors"),
         ("SETS_ROUNDING", "rounding and exceptions of floating-point numbers"),
@@ -365,11 +369,15 @@ fn each_breach_of_the_contract_is_found_by_its_check() {
         ("WRITES_BATCH", &["read-only"]),
         ("WRITES_CONFIG", &["read-only"]),
         ("EXITS_AT_END", &["process-exit"]),
+        ("EXITS_BY_ATEXIT", &["process-exit"]),
+        ("DELIVERS_CLOSED", &["send-after-close"]),
     ] {
         fails(&site, &c_conduct(variant), &[], expected);
     }
     fails(&site, &c_conduct("TAKES_MORE"), &["--only", "unknown-keys"], &["unknown-keys"]);
-    for (variant, check) in [("REPORTS_LATE", "late-calls"), ("KEEPS_CALL", "outcomes")] {
+    for (variant, check) in
+        [("REPORTS_LATE", "late-calls"), ("REPORTS_FROM_THREAD", "late-calls"), ("KEEPS_CALL", "outcomes")]
+    {
         let report = fails(&site, &c_conduct(variant), &["--only", check], &[check]);
         assert!(report.to_string().contains("calls were used after they had returned"), "{report:#}");
     }
@@ -411,11 +419,16 @@ fn each_misbehaviour_is_found_by_its_check() {
 #[test]
 fn an_exception_in_cpp_is_caught_by_the_macro_of_the_header() {
     let site = Site::new(&[]);
-    for (catches, said) in [(true, "`send` panicked: thrown by send"), (false, "crashed by signal 6")] {
-        let report = fails(&site, &throws(catches), &["--only", "batch-sizes"], &["batch-sizes"]);
+    for (variant, said) in [
+        ("CATCHES", "`send` panicked: thrown by send"),
+        ("LEAVES", "crashed by signal 6"),
+        // Its metadata says that the language has no panics.
+        ("LEAVES_NONE", "crashed by signal 6"),
+    ] {
+        let report = fails(&site, &throws(variant), &["--only", "batch-sizes"], &["batch-sizes"]);
         assert!(report.to_string().contains(said), "{report:#}");
     }
-    let library = throws(true);
+    let library = throws("CATCHES");
     let inspected = site.run(&["inspect", library.to_str().expect("UTF-8"), "--json"]).with_code(0);
     let said = format!("{inspected:?}");
     assert!(said.contains("c++") && said.contains("unwind"), "{said}");
@@ -491,6 +504,76 @@ fn options_come_from_a_configuration_and_reports_have_three_forms() {
     site.run(&[&arguments[..], &given].concat()).with_code(0);
     let by_schema = ["--config", "check.toml", "--only", "metadata", "--endpoint", "fsync"];
     site.run(&[&["check", file], &by_schema[..]].concat()).with_code(0);
+}
+
+/// A busy machine fails no good plugin. Prints the false alarms; `JACKFIELD_CHECK_ROUNDS` is the number of rounds.
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "takes long, and every processor"]
+fn twenty_runs_of_every_plugin_at_load_ten_fail_none() {
+    use std::{process::Command, sync::Mutex, thread};
+
+    let rounds =
+        std::env::var("JACKFIELD_CHECK_ROUNDS").map_or(20, |rounds| rounds.parse().expect("a number"));
+    let away = "http://127.0.0.1:9";
+    let plugins: Vec<_> = [
+        ("stdout", json!({})),
+        ("file", json!({ "path": "events" })),
+        ("http", json!({ "url": away })),
+        ("otlp", json!({ "endpoint": away })),
+        ("datadog", json!({ "api_key": "0123456789abcdef0123456789abcdef", "url": away })),
+        ("posthog", json!({ "api_key": "phc_check", "host": away })),
+        ("rabbitmq", json!({ "url": "amqp://guest:guest@127.0.0.1:9/%2f", "queue": "check" })),
+        ("syslog", json!({ "address": "udp://127.0.0.1:9" })),
+    ]
+    .map(|(name, config)| (name, plugin(name), config.to_string()))
+    .into();
+    // Of ten processes that want to run, two are kits.
+    let mut busy: Vec<_> = (0..8)
+        .map(|_| Command::new("sh").args(["-c", "while :; do :; done"]).spawn().expect("a shell"))
+        .collect();
+    let work: Mutex<Vec<_>> = Mutex::new((0..rounds).flat_map(|_| plugins.iter()).collect());
+    let alarms = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let next = work.lock().expect("no panic").pop();
+                    let Some((name, file, config)) = next else { return };
+                    let site = Site::new(&[]);
+                    let report = report(&check(&site, file, &["--config-json", config]));
+                    let failed = report["checks"].as_array().expect("a list").iter();
+                    let failed = failed.filter(|it| it["verdict"] == "fail");
+                    let failed = failed.map(|it| format!("{name}: {}: {}", it["name"], it["found"]));
+                    alarms.lock().expect("no panic").extend(failed);
+                }
+            });
+        }
+    });
+    for process in &mut busy {
+        let _ = process.kill();
+        let _ = process.wait();
+    }
+    let alarms = alarms.into_inner().expect("no panic");
+    println!("{} runs of {} plugins, {} false alarms", rounds * plugins.len(), plugins.len(), alarms.len());
+    assert!(alarms.is_empty(), "{alarms:#?}");
+}
+
+/// Nothing of what a plugin starts is left when the kit has ended, also not what holds the kit's pipes open.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_kit_leaves_no_process() {
+    for variant in ["LEAVES_CHILD", "LEAVES_DAEMON"] {
+        let site = Site::new(&[]);
+        let (file, mark) = (c_conduct(variant), site.path("mark").display().to_string());
+        let arguments = ["check", file.to_str().expect("UTF-8"), "--only", "leftovers", "--only", "open"];
+        start(site.command(&arguments).stdin(Stdio::null()).env("CONDUCT_MARK", &mark)).end().with_code(4);
+        let is_marked = |entry: std::io::Result<std::fs::DirEntry>| {
+            let environment = std::fs::read(entry.ok()?.path().join("environ")).ok()?;
+            String::from_utf8_lossy(&environment).contains(&mark).then_some(())
+        };
+        assert_eq!(std::fs::read_dir("/proc").expect("Linux").filter_map(is_marked).count(), 0, "{variant}");
+    }
 }
 
 /// The children of a process, with their command lines.

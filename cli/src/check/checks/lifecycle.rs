@@ -4,7 +4,7 @@ use std::{thread, time::Duration};
 
 use jackfield_loader::{
     conformance::{HostKind, Terms},
-    plugin_api::abi,
+    plugin_api::{Outcome, abi},
 };
 
 use crate::check::{
@@ -30,8 +30,14 @@ pub(super) fn send_after(harness: &Harness) -> CheckResult {
     harness::close(&instance, HostKind::Today)?;
     let answer = harness::send_ordinary(&instance, 3, TIMEOUT)?;
     harness::free(instance)?;
+    if answer.outcomes.iter().flatten().any(|outcome| matches!(outcome, Outcome::Delivered)) {
+        return Err(fail(
+            "events are reported as delivered by a backend that is closed",
+            "after `close`, `send` returns a status and explains it, or reports `retry`: what it sends with is released",
+        ));
+    }
     Ok(match answer.status {
-        abi::STATUS_OK => "answered as before".to_owned(),
+        abi::STATUS_OK => "no event is delivered".to_owned(),
         _ => format!("answered: {}", harness::said(&answer)),
     })
 }
