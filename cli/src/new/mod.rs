@@ -17,7 +17,7 @@ use clap::{Args, ValueHint};
 use jackfield_loader::show_path;
 use serde_json::json;
 
-use self::project::File;
+use self::project::{File, Lang};
 use crate::{
     console,
     exit::{CommandError, Exit},
@@ -36,22 +36,6 @@ pub(crate) const HELP: Help = Help {
          and Zig run in processes of their own.\n\n\
          With --json, an object of: name, lang, folder, files, contract, build, test.",
 };
-
-/// The language of a project.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Lang {
-    /// Rust
-    Rust,
-    /// C
-    C,
-    /// C++
-    Cpp,
-    /// Go
-    Go,
-    /// Zig
-    Zig,
-}
 
 #[derive(Debug, Args)]
 pub(crate) struct NewArgs {

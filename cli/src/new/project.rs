@@ -2,8 +2,23 @@
 
 use std::{collections::HashMap, io::Read as _, path::Path};
 
-use super::Lang;
 use crate::{gzip, settings::VERSION};
+
+/// The language of a project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Lang {
+    /// Rust
+    Rust,
+    /// C
+    C,
+    /// C++
+    Cpp,
+    /// Go
+    Go,
+    /// Zig
+    Zig,
+}
 
 /// A file of a project.
 pub(super) struct File {
