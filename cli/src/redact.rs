@@ -94,15 +94,14 @@ struct Place<'f> {
 }
 
 fn places<'f>(text: &str, found: &'f [Found]) -> Vec<Place<'f>> {
-    let (mut line, mut start, mut at) = (1, 0, 0);
+    let (mut line, mut column, mut at) = (1, 1, 0);
     let mut places = Vec::with_capacity(found.len());
     for found in found {
-        for (offset, _) in text[at..found.range.start].match_indices('\n') {
-            line += 1;
-            start = at + offset + 1;
+        for char in text[at..found.range.start].chars() {
+            (line, column) = if char == '\n' { (line + 1, 1) } else { (line, column + 1) };
         }
         at = found.range.start;
-        places.push(Place { line, column: text[start..at].chars().count() + 1, found });
+        places.push(Place { line, column, found });
     }
     places
 }

@@ -34,7 +34,8 @@ pub(super) fn find(text: &[u8], start: usize, found: &mut Vec<Range<usize>>) -> 
         found.push(line..to);
         return end;
     }
-    if end - start < SHORTEST || is_checksum(text, start, end) {
+    if end - start < SHORTEST || is_checksum(text, start, end) || text[start..end].starts_with(b"nix/store/")
+    {
         return end;
     }
     let before = found.len();
@@ -122,12 +123,16 @@ fn is_checksum(text: &[u8], start: usize, end: usize) -> bool {
     let run = &text[start..end];
     let subresource =
         LENGTHS.iter().any(|(name, len)| run.starts_with(name.as_bytes()) && run.len() == name.len() + len);
-    subresource || (text[..start].ends_with(b"SHA256:") && run.len() == 43)
+    // Base64 of 32 bytes, which may begin with a sign.
+    let signs = text[..start].iter().rev().take(2).take_while(|byte| matches!(byte, b'+' | b'/')).count();
+    let before = &text[..start - signs];
+    subresource || ((before.ends_with(b"SHA256:") || before.ends_with(b"h1:")) && run.len() + signs == 43)
 }
 
 fn is_random(token: &[u8]) -> bool {
     spend(token.len());
-    if token.len() < SHORTEST {
+    // Mangled names of C++ and Rust, and the boundary of a form.
+    if token.len() < SHORTEST || token.starts_with(b"_Z") || token.starts_with(b"WebKitFormBoundary") {
         return false;
     }
     let mut whole = Looks::default();

@@ -41,8 +41,31 @@ fn private_key(text: &[u8], start: usize) -> Option<Range<usize>> {
     Some(start..run_within(text, closing, 5, |byte| byte == b'-'))
 }
 
-/// The end of the public key of ssh whose type is the word from `start` to `end`.
+/// The lines of base64 behind `Private-Lines: 2` in a file of PuTTY.
+pub(super) fn putty(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
+    if &text[start..end] != b"Private-Lines" {
+        return None;
+    }
+    let first = run_within(text, end, 16, |byte| !is_line_end(byte));
+    let first = run_within(text, first, 2, is_line_end);
+    let lines = run(text, first, |byte| {
+        is_line_end(byte) || byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')
+    });
+    // The run ends in the name of the next field.
+    let stop = text[first..lines].iter().rposition(|byte| is_line_end(*byte)).map(|at| first + at);
+    let stop = if lines == text.len() { Some(lines) } else { stop };
+    stop.map(|stop| first..first + text[first..stop].trim_ascii_end().len()).filter(|found| !found.is_empty())
+}
+
+/// The end of the public key of ssh whose type is the word from `start` to `end`, or of the public key in DER and base64
+/// that begins at `start`.
 pub(super) fn public_key(text: &[u8], start: usize, end: usize) -> Option<usize> {
+    /// The beginnings of SubjectPublicKeyInfo (RFC 5280) for Ed25519, a curve, RSA with 2048 bits, RSA with 1024 bits.
+    const DER: [&[u8]; 4] =
+        [b"MCowBQYDK2Vw", b"MFkwEwYHKoZIzj0C", b"MIIBIjANBgkqhkiG9w0BAQEF", b"MIGfMA0GCSqGSIb3DQEBAQUA"];
+    if text[start] == b'M' && DER.iter().any(|begin| text[start..end].starts_with(begin)) {
+        return Some(run(text, end, is_token68));
+    }
     if text.get(end) != Some(&b' ') || text.get(end + 1) != Some(&b'A') {
         return None;
     }

@@ -135,10 +135,17 @@ fn has_stem(name: &[u8]) -> bool {
     })
 }
 
+/// Whether `name` may be related to a listed one: it contains a stem, or ends in a short word for a credential.
+fn may_be_related(name: &[u8]) -> bool {
+    let ends =
+        |end: &[u8]| name.len() >= end.len() && name[name.len() - end.len()..].eq_ignore_ascii_case(end);
+    has_stem(name) || ends(b"pw") || ends(b"pat")
+}
+
 /// Whether a value may follow `name`: it may be a name, or the end of a label.
 pub(super) fn may_be_name(name: &[u8]) -> bool {
     let name = &name[name.len().saturating_sub(LONGEST)..];
-    may_be_listed(name) || has_stem(name)
+    may_be_listed(name) || may_be_related(name)
 }
 
 /// The meaning of `name` in any spelling. A word ends at `_`, `-`, `.`, and before a capital letter.
@@ -152,7 +159,7 @@ pub(super) fn look_up(name: &[u8]) -> Name {
     let mut buffer = [0; 2 * LONGEST];
     let words = words(name, &mut buffer);
     match listed(words) {
-        Name::Other if has_stem(name) => related(words),
+        Name::Other if may_be_related(name) => related(words),
         name => name,
     }
 }
@@ -221,24 +228,28 @@ fn related(words: &str) -> Name {
     Name::Other
 }
 
-/// Whether the text up to `end` ends in a label of several words: `API Key`, `mot de passe`.
-pub(super) fn is_phrase(text: &[u8], end: usize) -> bool {
-    list(Kind::Phrase).iter().any(|phrase| {
-        let phrase = phrase.as_bytes();
+/// The label of several words in which the text up to `end` ends: `API Key`, `mot de passe`.
+pub(super) fn phrase(text: &[u8], end: usize) -> Option<&'static [u8]> {
+    list(Kind::Phrase).iter().map(Text::as_bytes).find(|phrase| {
         let Some(start) = end.checked_sub(phrase.len()) else { return false };
         text[start..end].eq_ignore_ascii_case(phrase)
             && !start.checked_sub(1).is_some_and(|at| is_word(text[at]))
     })
 }
 
-/// Whether `name`, which has letters beyond ASCII, ends in a label.
-pub(super) fn is_label(name: &[u8]) -> bool {
+/// The label in which `name`, which has letters beyond ASCII, ends.
+pub(super) fn label(name: &[u8]) -> Option<&'static [u8]> {
     let mut buffer = [0; LONGEST];
     let name = &name[name.len().saturating_sub(LONGEST)..];
     let small = &mut buffer[..name.len()];
     small.copy_from_slice(name);
     small.make_ascii_lowercase();
-    list(Kind::Label).iter().any(|label| small.ends_with(label.as_bytes()))
+    list(Kind::Label).iter().map(Text::as_bytes).find(|label| small.ends_with(label))
+}
+
+/// Whether the last word of `words`, as in `password_policy`, makes the name one of something else.
+pub(super) fn is_tail(word: &[u8]) -> bool {
+    list(Kind::Tail).iter().any(|tail| tail.as_bytes().eq_ignore_ascii_case(word))
 }
 
 fn ends_with_word(words: &[u8], end: &[u8]) -> bool {

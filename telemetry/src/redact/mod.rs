@@ -16,5 +16,6 @@ pub(crate) mod redact;
 pub(crate) mod rule;
 pub(crate) mod rules;
 pub(crate) mod scanner;
+pub(crate) mod urls;
 pub(crate) mod value_span;
 pub(crate) mod values;

@@ -155,7 +155,7 @@ fn email(text: &[u8], sign: usize) -> Option<Range<usize>> {
     };
     let length = text[from..sign].iter().rev().take_while(|byte| local(byte)).count();
     let mut end = run_within(text, sign + 1, DOMAIN, |byte| {
-        byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-')
+        byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-') || byte >= 0x80
     });
     while matches!(text[end - 1], b'.' | b'-') {
         end -= 1;
@@ -175,11 +175,16 @@ fn home(text: &[u8], at: usize) -> Option<Range<usize>> {
         let next = run_within(text, end, 2, |byte| byte == slash);
         (starts_any_case(text, name, folder) && next > end).then_some(next)
     };
-    let folders: &[&str] = if slash == b'/' { &["home", "users"] } else { &["users"] };
+    let folders: &[&str] =
+        if slash == b'/' { &["home", "users"] } else { &["users", "documents and settings"] };
     let start = folders.iter().find_map(|folder| behind(folder))?;
-    let end = run(text, start, |byte| {
-        !is_space(byte) && !matches!(byte, b'/' | b'\\' | b'"' | b'\'' | b':' | b',' | b')' | b'>')
-    });
+    let ends = |byte: u8| matches!(byte, b'/' | b'\\' | b'"' | b'\'' | b':' | b',' | b')' | b'>');
+    let mut end = run(text, start, |byte| !is_space(byte) && !ends(byte));
+    // A first and a last name, before the next folder.
+    let second = run_within(text, end + 1, 32, |byte| byte.is_ascii_alphabetic() || byte >= 0x80);
+    if text.get(end) == Some(&b' ') && second > end + 1 && text.get(second) == Some(&slash) {
+        end = second;
+    }
     let name = &text[start..end];
     let shared = [&b"public"[..], b"shared", b"default", b"runner", b"user"];
     let variable =

@@ -5,29 +5,39 @@ use std::ops::Range;
 use crate::redact::bytes::{
     REDACTED, is_blank, is_line_end, is_quote, is_space, is_word, run_within, spend, starts,
 };
-use crate::redact::key_names::{Name, classify, may_be_listed};
+use crate::redact::key_names::{Name, classify, is_tail, may_be_listed, phrase};
 use crate::redact::marks::{Form, GAP};
 use crate::redact::quotes::quoted;
 use crate::redact::{value_span, values};
 
 /// The shortest value that is a secret behind a name of a credential, and behind an ordinary word.
 const SHORTEST: usize = 8;
+/// The shortest behind a verb, in quotes or at the end of a line.
+const SHORTEST_SAID: usize = 6;
 const SHORTEST_WEAK: usize = 16;
 
 /// The value behind the name from `start` to `end`, if it looks like a secret and not like a word of a sentence.
 pub(super) fn said(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
-    if end - start < 3 || !text.get(end).is_some_and(|byte| is_blank(*byte)) {
+    if !text.get(end).is_some_and(|byte| is_blank(*byte)) {
         return None;
     }
     let mut from = run_within(text, end, GAP, is_blank);
-    let verb = [&b"is"[..], b"was"].into_iter().find(|verb| text[from..].starts_with(verb));
-    if let Some(verb) = verb {
-        let behind = from + verb.len();
-        from = run_within(text, behind, GAP, is_blank);
-        if from == behind {
-            return None;
-        }
+    if let Some(found) = in_sql(text, start, end, from) {
+        return Some(found);
     }
+    if end - start < 3 {
+        return None;
+    }
+    let verbs = [&b"is"[..], b"was", b"ist", b"lautet", b"est", b"es"];
+    let behind = |verb: &[u8]| {
+        let behind = from + verb.len();
+        text[from..]
+            .starts_with(verb)
+            .then(|| run_within(text, behind, GAP, is_blank))
+            .filter(|at| *at > behind)
+    };
+    let verb = verbs.into_iter().find_map(behind);
+    from = verb.unwrap_or(from);
     let in_quotes = text.get(from).is_some_and(|byte| is_quote(*byte) || *byte == b'\\');
     let inside = if in_quotes && (verb.is_some() || may_be_listed(&text[start..end])) {
         quoted(text, from)
@@ -35,7 +45,7 @@ pub(super) fn said(text: &[u8], start: usize, end: usize) -> Option<Range<usize>
         None
     };
     // The cheaper check comes first: most words are no names, and most of the words behind them are no values.
-    if inside.is_none() && !has_both(text, from) {
+    if inside.is_none() && !has_both(text, from, if verb.is_some() { SHORTEST_SAID } else { SHORTEST }) {
         return None;
     }
     let name = classify(&text[start..end]);
@@ -55,12 +65,15 @@ pub(super) fn said(text: &[u8], start: usize, end: usize) -> Option<Range<usize>
     let secret = match (name, quoted) {
         (Name::Query, _) => value_span::is_suspicious(found),
         (Name::Strong, true) if verb.is_none() => {
-            found.len() >= SHORTEST
-                && found.iter().any(|byte| !byte.is_ascii_alphabetic() && !is_blank(*byte))
+            let word = !found.iter().any(|byte| is_blank(*byte));
+            let phrase = text[start..end].eq_ignore_ascii_case(b"passphrase") && !word;
+            (found.len() >= SHORTEST_SAID && word && found.iter().any(u8::is_ascii_digit))
+                || (found.len() >= SHORTEST
+                    && (phrase || found.iter().any(|byte| !byte.is_ascii_alphabetic() && !is_blank(*byte))))
         }
         (Name::Strong, true) => !values::is_nothing(found, false) && !values::is_plain_word(found),
         (_, true) => verb.is_some() && found.len() >= SHORTEST && found.iter().any(u8::is_ascii_digit),
-        (Name::Strong, false) => found.len() >= SHORTEST && is_one_word(found),
+        (Name::Strong, false) => is_one_word(found),
         // Digests and ids of tokens are no secrets.
         (_, false) => {
             found.len() >= SHORTEST_WEAK
@@ -72,10 +85,139 @@ pub(super) fn said(text: &[u8], start: usize, end: usize) -> Option<Range<usize>
     secret.then_some(value)
 }
 
-/// Whether the word at `start` has letters and digits.
-fn has_both(text: &[u8], start: usize) -> bool {
+/// The text in quotes in `PASSWORD '…'` and `IDENTIFIED BY '…'` of SQL.
+fn in_sql(text: &[u8], start: usize, end: usize, from: usize) -> Option<Range<usize>> {
+    if text.get(from) != Some(&b'\'') {
+        return None;
+    }
+    let word = &text[start..end];
+    let before = &text[start.saturating_sub(64)..start];
+    let identified = || memchr::memmem::find(before, b"IDENTIFIED ").is_some();
+    spend(before.len());
+    if word != b"PASSWORD" && !(word == b"BY" && identified()) {
+        return None;
+    }
+    let inside = quoted(text, from)?;
+    (!values::is_missing(&text[inside.clone()])).then_some(inside)
+}
+
+/// The value in "temporary password for bob: …", whose name is the word from `start` to `end`.
+pub(super) fn described(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
+    let found =
+        sent(text, start, end).or_else(|| cell(text, start, end)).or_else(|| logs_in(text, start, end));
+    if found.is_some() {
+        return found;
+    }
+    let label = may_be_listed(&text[start..end])
+        && text.get(end).is_some_and(|byte| is_blank(*byte))
+        && (classify(&text[start..end]) == Name::Strong || phrase(text, end).is_some());
+    if label { described_behind(text, end) } else { None }
+}
+
+/// The token in `vault login …`.
+fn logs_in(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
+    if &text[start..end] != b"login" || !text[..start].ends_with(b"vault ") {
+        return None;
+    }
+    let from = run_within(text, end, GAP, is_blank);
+    let to = value_span::unquoted_end(text, from, Form::Flag);
+    let value = text.get(from..to)?;
+    let option = value.starts_with(b"-") || value.contains(&b'=');
+    (value.len() >= SHORTEST && !option && !values::is_missing(value)).then_some(from..to)
+}
+
+/// The cell of a table behind that with the name: `| password | … |`.
+fn cell(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
+    const LONGEST: usize = 64;
+    let bar = run_within(text, end, LONGEST, is_blank);
+    if text.get(bar) != Some(&b'|') || bar == end || !may_be_listed(&text[start..end]) {
+        return None;
+    }
+    spend(GAP);
+    let before = text[start.saturating_sub(GAP)..start].trim_ascii_end();
+    let from = run_within(text, bar + 1, GAP, is_blank);
+    let to = run_within(text, from, LONGEST, |byte| !is_space(byte) && byte != b'|');
+    let value = text.get(from..to)?;
+    let close = run_within(text, to, LONGEST, is_blank);
+    let secret = before.ends_with(b"|")
+        && text.get(close) == Some(&b'|')
+        && value.len() >= SHORTEST_SAID
+        && value.iter().any(u8::is_ascii_digit)
+        && value.iter().any(u8::is_ascii_alphabetic)
+        && classify(&text[start..end]) == Name::Strong;
+    secret.then_some(from..to)
+}
+
+/// The value at the end of the line, behind up to five words and a colon, if it has letters and digits and is no path, no
+/// time, no address and no version.
+pub(super) fn described_behind(text: &[u8], end: usize) -> Option<Range<usize>> {
+    const WORDS: usize = 5;
+    const LONGEST: usize = 32;
+    const NO_LABEL: [&[u8]; 5] = [b"failed", b"failure", b"failures", b"expected", b"unexpected"];
+    let mut at = end;
+    for _ in 0..=WORDS {
+        let word = run_within(text, at, GAP, is_blank);
+        let stop = run_within(text, word, LONGEST, |byte| {
+            is_word(byte) || byte >= 0x80 || matches!(byte, b'@' | b'.' | b'\'')
+        });
+        if text.get(stop) == Some(&b':') {
+            at = stop;
+            break;
+        }
+        let named = &text[word..stop];
+        if word == at || stop == word || is_tail(named) || NO_LABEL.contains(&named) {
+            return None;
+        }
+        at = stop;
+    }
+    let from = run_within(text, at + 1, GAP, is_blank);
+    let to = run_within(text, from, 64, |byte| !is_space(byte));
+    let value = text.get(from..to)?;
+    let letters = value.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
+    let digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let version = value.len() > 1 && value[0] == b'v' && value[1].is_ascii_digit();
+    let address = value.contains(&b'@') && value.contains(&b'.');
+    let counted = value.iter().take_while(|byte| byte.is_ascii_lowercase()).count() + digits == value.len();
+    let secret = text.get(at) == Some(&b':')
+        && from > at + 1
+        && text.get(to).is_none_or(|byte| is_line_end(*byte))
+        && value.len() >= SHORTEST_SAID
+        && (letters >= 2 && digits >= 1 && !(counted && digits <= 2))
+        && !(version
+            || address
+            || values::is_plain_word(value)
+            || value[0] == b'/'
+            || value.windows(3).any(|it| it == b"://"));
+    secret.then_some(from..to)
+}
+
+/// The password in a line of a protocol, such as FTP and Redis: `PASS …`, `AUTH …`, `AUTH PLAIN …`.
+fn sent(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
+    let word = &text[start..end];
+    if word != b"PASS" && word != b"AUTH" {
+        return None;
+    }
+    let before = &text[..start];
+    let begins = before.last().is_none_or(|byte| is_line_end(*byte))
+        || before.ends_with(b"> ")
+        || before.ends_with(b"C: ");
+    let mut from = end + 1;
+    let plain = word == b"AUTH" && starts(text, from, "PLAIN ");
+    from += if plain { "PLAIN ".len() } else { 0 };
+    let to = run_within(text, from, 256, |byte| !is_space(byte));
+    let value = text.get(from..to)?;
+    let whole = text.get(to).is_none_or(|byte| is_line_end(*byte));
+    let secret = value.len() >= SHORTEST_SAID
+        && is_one_word(value.strip_suffix(b"==").or(value.strip_suffix(b"=")).unwrap_or(value))
+        && !value.contains(&b'_')
+        && (plain || (value.iter().any(u8::is_ascii_digit) && value.iter().any(u8::is_ascii_alphabetic)));
+    (begins && whole && text.get(end) == Some(&b' ') && secret).then_some(from..to)
+}
+
+/// Whether the word at `start` has letters and digits, and at least `shortest` of them.
+fn has_both(text: &[u8], start: usize, shortest: usize) -> bool {
     let head = &text[start.min(text.len())..run_within(text, start, 64, is_word)];
-    head.len() >= SHORTEST && head.iter().any(u8::is_ascii_digit) && head.iter().any(u8::is_ascii_alphabetic)
+    head.len() >= shortest && head.iter().any(u8::is_ascii_digit) && head.iter().any(u8::is_ascii_alphabetic)
 }
 
 /// Whether the value may be a password, and is not a path, a version, a pair or a call.
@@ -119,7 +261,8 @@ pub(super) fn told(text: &[u8], start: usize, end: usize) -> Option<Range<usize>
     spend(before.len());
     // The name may be the end of a longer one, such as `//registry/:_authToken`.
     let before = &before[..before.iter().rposition(|byte| is_space(*byte))?];
-    let mut words = before.rsplit(|byte| is_space(*byte)).filter(|word| !word.is_empty());
+    let mut words =
+        before.rsplit(|byte| is_space(*byte)).filter(|word| !word.is_empty() && !word.starts_with(b"-"));
     let (last, first) = (words.next()?, words.next()?);
     if !tells(first, last) || classify(&text[start..end]) != Name::Strong {
         return None;
@@ -154,6 +297,7 @@ pub(super) fn tells(first: &[u8], last: &[u8]) -> bool {
         b"kv",
     ];
     (VERBS.contains(&last) && OBJECTS.contains(&first))
+        || (last == b"config" && first == b"git")
         || (first == b"login" && !last.starts_with(b"-") && !values::is_plain_word(last))
 }
 

@@ -9,7 +9,7 @@
 //! - `commands.tsv`: flags of one letter that take a password; `hooks.tsv`: URLs whose path is the secret.
 //!
 //! The engine has what a table can't say: where a value ends (`value_span.rs`), the user part of a URL and of other names
-//! of databases (`scanner.rs`), headers (`headers.rs`), blocks of keys (`key_blocks.rs`), secrets in sentences and lines of password files
+//! of databases (`urls.rs`), headers (`headers.rs`), blocks of keys (`key_blocks.rs`), secrets in sentences and lines of password files
 //! (`prose.rs`), and tokens that look random (`entropy.rs`). What was found once is replaced wherever it recurs in the same text (`recurrence.rs`).
 //!
 //! # What stays
@@ -161,7 +161,8 @@ fn is_secret(name: &str, value: &str) -> bool {
     let long = || value_span::is_suspicious(value.as_bytes());
     match key_names::classify(name.as_bytes()) {
         Name::Other => {
-            key_names::is_phrase(name.as_bytes(), name.len()) || key_names::is_label(name.as_bytes())
+            key_names::phrase(name.as_bytes(), name.len()).is_some()
+                || key_names::label(name.as_bytes()).is_some()
         }
         Name::Suspect | Name::Query => long(),
         _ => !matches!(value, "true" | "false") && !values::is_placeholder(value.as_bytes()),

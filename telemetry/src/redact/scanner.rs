@@ -3,18 +3,18 @@
 use std::ops::Range;
 
 use crate::redact::bytes::{
-    REDACTED, is_blank, is_encoded, is_line_end, is_quote, is_space, is_word, run, run_within, spend, starts,
+    REDACTED, is_blank, is_encoded, is_line_end, is_quote, is_word, run, run_within, spend, starts,
 };
 use crate::redact::key_blocks::Block;
-use crate::redact::key_names::{Name, classify, is_label, is_phrase, may_be_name};
+use crate::redact::key_names::{Name, classify, label, may_be_name, phrase};
 use crate::redact::marks::{self, Form, Mark};
 use crate::redact::rule::{Found, Rule};
-use crate::redact::{commands, entropy, headers, key_blocks, key_prefixes, prose, value_span, values};
+use crate::redact::{commands, entropy, headers, key_blocks, key_prefixes, prose, urls, value_span, values};
 
 /// Appends the secrets of `text`, in order and without overlap.
 pub(super) fn scan(text: &str, found: &mut Vec<Found>) {
     let bytes = text.as_bytes();
-    let mut scan = Scan { text: bytes, taken: 0, opaque: Vec::new(), opaque_to: 0, blanks_at: 0 };
+    let mut scan = Scan { text: bytes, taken: 0, opaque: Vec::new(), opaque_to: 0 };
     let mut at = 0;
     while at < bytes.len() {
         spend(1);
@@ -50,6 +50,11 @@ impl Step {
         Self { found: None, next }
     }
 
+    /// Over the user part of a URL, or to `next`.
+    fn at_or_to(user: Option<Range<usize>>, next: usize) -> Self {
+        user.map_or(Self::to(next), |user| Self::over(user, Rule::Url))
+    }
+
     fn over(range: Range<usize>, rule: Rule) -> Self {
         Self { next: range.end, found: Some(Found { range, rule }) }
     }
@@ -62,8 +67,6 @@ struct Scan<'a> {
     /// The opaque tokens of the run up to `opaque_to`, in reverse order.
     opaque: Vec<Range<usize>>,
     opaque_to: usize,
-    /// The position up to which no `@` ends the user part of a URL.
-    blanks_at: usize,
 }
 
 impl Scan<'_> {
@@ -71,15 +74,15 @@ impl Scan<'_> {
         let text = self.text;
         match text[at] {
             b'[' if starts(text, at, REDACTED) => Step::to(at + REDACTED.len()),
-            b':' if starts(text, at, "://") => self.user_part(at + 3),
+            b':' if starts(text, at, "://") => Step::at_or_to(urls::user_part(text, at + 3), at + 3),
             // A slash in JSON.
-            b':' if starts(text, at, ":\\/\\/") => self.user_part(at + 5),
-            b'%' => match value_span::encoded_scheme_end(text, at) {
-                Some(start) => self.encoded_user_part(start),
+            b':' if starts(text, at, ":\\/\\/") => Step::at_or_to(urls::user_part(text, at + 5), at + 5),
+            b'%' => match urls::encoded_scheme_end(text, at) {
+                Some(start) => Step::at_or_to(urls::encoded_user_part(text, start), start),
                 None if is_encoded(text, at) => Step::to(at + 3),
                 None => Step::to(at + 1),
             },
-            b'@' => self.user_of_database(at).map_or(Step::to(at + 1), |found| Step {
+            b'@' => urls::user_of_database(text, self.taken, at).map_or(Step::to(at + 1), |found| Step {
                 found: Some(Found { range: found, rule: Rule::Url }),
                 next: at + 1,
             }),
@@ -115,6 +118,9 @@ impl Scan<'_> {
         if let Some(to) = key_blocks::public_key(text, at, end) {
             return Step::to(to);
         }
+        if let Some(found) = key_blocks::putty(text, at, end) {
+            return Step::over(found, Rule::PrivateKey);
+        }
         if at >= self.opaque_to {
             self.opaque.clear();
             self.opaque_to = entropy::find(text, at, &mut self.opaque);
@@ -144,10 +150,12 @@ impl Scan<'_> {
         {
             return Step::over(found, Rule::Name);
         }
-        if let Some(found) = self.compared(at, end) {
+        if let Some(found) = self.compared(at, end).or_else(|| self.before(at, end)) {
             return Step { found: Some(Found { range: found, rule: Rule::Name }), next: end };
         }
-        let found = prose::said(text, at, end).or_else(|| prose::told(text, at, end));
+        let found = prose::said(text, at, end)
+            .or_else(|| prose::told(text, at, end))
+            .or_else(|| prose::described(text, at, end));
         if let Some(found) = found {
             return Step::over(found, Rule::Said);
         }
@@ -164,77 +172,16 @@ impl Scan<'_> {
         }
     }
 
-    /// Examines the user part of a URL whose user or host begins at `start`.
-    fn user_part(&mut self, start: usize) -> Step {
+    /// The value that stands before its name in quotes, the word from `start` to `end`.
+    fn before(&self, start: usize, end: usize) -> Option<Range<usize>> {
         let text = self.text;
-        let limit = |byte: u8| is_space(byte) || matches!(byte, b'"' | b'<' | b'>' | b'`' | b'\\');
-        let stop = |byte: u8| matches!(byte, b'/' | b'?' | b'#');
-        let authority = run(text, start, |byte| !limit(byte) && !stop(byte));
-        let mut sign = text[start..authority].iter().rposition(|byte| *byte == b'@').map(|at| start + at);
-        if sign.is_none() && has_password(&text[start..authority]) && start >= self.blanks_at {
-            // A password that contains a slash or a quote without an encoding.
-            let around = quote_around(text, start);
-            let end = run(text, start, |byte| !is_space(byte) && Some(byte) != around);
-            let hosts = |at: &usize| {
-                text[*at] == b'@'
-                    && text.get(at + 1).is_some_and(|it| it.is_ascii_alphanumeric() || *it == b'[')
-            };
-            let found = (authority..end)
-                .find(hosts)
-                .filter(|at| !text[authority..*at].windows(3).any(|it| it == b"://"));
-            match found {
-                Some(found) => {
-                    let to = run(text, found, |byte| !limit(byte) && !stop(byte));
-                    sign = text[found..to].iter().rposition(|byte| *byte == b'@').map(|at| found + at);
-                }
-                None => self.blanks_at = end,
-            }
+        let quoted = start > 0 && is_quote(text[start - 1]) && text.get(end) == Some(&text[start - 1]);
+        if !quoted || classify(&text[start..end]) != Name::Strong {
+            return None;
         }
-        let user = sign.map(|sign| &text[start..sign]).unwrap_or_default();
-        let reference = values::is_all_placeholders(user);
-        match sign {
-            Some(sign) if !user.is_empty() && user != REDACTED.as_bytes() && !reference => {
-                Step::over(start..sign, Rule::Url)
-            }
-            _ => Step::to(start),
-        }
-    }
-
-    /// The same in a URL that is percent-encoded as a whole.
-    fn encoded_user_part(&mut self, start: usize) -> Step {
-        let text = self.text;
-        let limit = |byte: u8| is_space(byte) || matches!(byte, b'"' | b'<' | b'>' | b'`' | b'\\' | b'&');
-        let end = run_within(text, start, 512, |byte| !limit(byte));
-        let found = text[start..end]
-            .windows(3)
-            .position(|it| it == b"%40" || it.eq_ignore_ascii_case(b"%2f"))
-            .filter(|found| text[start + found..].starts_with(b"%40") && *found > 0);
-        spend(end - start);
-        match found.map(|found| start..start + found) {
-            Some(user) if &text[user.clone()] != REDACTED.as_bytes() => Step::over(user, Rule::Url),
-            _ => Step::to(start),
-        }
-    }
-
-    /// The user and the password before the `@` at `at` of a name of a database without `://`: `user:password@tcp(host)`,
-    /// `jdbc:oracle:thin:user/password@host`.
-    fn user_of_database(&self, at: usize) -> Option<Range<usize>> {
-        const LONGEST: usize = 128;
-        const HOSTS: [&str; 5] = ["tcp(", "tcp6(", "udp(", "unix(", "("];
-        let text = self.text;
-        let from = self.taken.max(at.saturating_sub(LONGEST));
-        let before = &text[from..at];
-        spend(before.len());
-        let ends = |byte: &u8| is_space(*byte) || is_quote(*byte) || *byte == b'=';
-        let mut start = from + before.iter().rposition(ends).map_or(0, |found| found + 1);
-        let go = HOSTS.iter().any(|host| starts(text, at + 1, host)) && text[start..at].contains(&b':');
-        let thin = memchr::memmem::find(&text[start..at], b":thin:").map(|found| start + found + 6);
-        if let Some(thin) = thin {
-            start = thin;
-        }
-        let oracle =
-            (thin.is_some() || text[..start].ends_with(b"sqlplus ")) && text[start..at].contains(&b'/');
-        ((go || oracle) && start < at && &text[start..at] != REDACTED.as_bytes()).then_some(start..at)
+        let found = marks::value_before(text, self.taken, start)?;
+        let value = &text[found.clone()];
+        (value.len() >= 4 && !values::is_missing(value) && !values::is_plain_word(value)).then_some(found)
     }
 
     /// The value in `"value" == name`, whose name is the word from `start` to `end`.
@@ -264,33 +211,26 @@ impl Scan<'_> {
     }
 }
 
-/// The quote before the scheme of the URL whose user begins at `start`.
-fn quote_around(text: &[u8], start: usize) -> Option<u8> {
-    let scheme = text[..start].iter().rev().take(40);
-    let before = scheme
-        .skip_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'.' | b'-' | b':' | b'/'));
-    before.copied().next().filter(|byte| is_quote(*byte))
-}
-
 /// The value behind a label with letters beyond ASCII that ends at `end`.
 fn labelled(text: &[u8], end: usize) -> Option<Range<usize>> {
     const LONGEST: usize = 40;
-    if text.get(end).is_none_or(|byte| is_word(*byte)) {
+    let next = *text.get(end).filter(|byte| !is_word(**byte))?;
+    let mark = marks::assigned_behind(text, end);
+    if mark.is_none() && !is_blank(next) {
         return None;
     }
-    let mark = marks::assigned_behind(text, end)?;
     spend(LONGEST);
-    if !is_label(&text[end.saturating_sub(LONGEST)..end]) {
-        return None;
+    let label = label(&text[end.saturating_sub(LONGEST)..end])?;
+    if let Some(mark) = mark {
+        return value_span::find(text, mark, Name::Strong, false);
     }
-    value_span::find(text, mark, Name::Strong, false)
-}
-
-/// Whether the authority of a URL is `user:password`, and not `host:port`.
-fn has_password(authority: &[u8]) -> bool {
-    let Some(colon) = authority.iter().position(|byte| *byte == b':') else { return false };
-    let port = &authority[colon + 1..];
-    authority[0] != b'[' && !port.is_empty() && !port.iter().all(u8::is_ascii_digit)
+    if text[..end - label.len()].ends_with(b"--") {
+        let value = run_within(text, end, marks::GAP, is_blank);
+        let mark = Mark { form: Form::Flag, value, quoted: false };
+        return (text.get(value) != Some(&b'-'))
+            .then(|| value_span::find(text, mark, Name::Strong, false))?;
+    }
+    prose::described_behind(text, end)
 }
 
 /// The number of bytes at the beginning of the word that belong to an escape such as `\n` or `\u0026`.
@@ -338,19 +278,22 @@ fn announced(text: &[u8], start: usize, end: usize) -> Option<Step> {
     let joins = |at: usize| is_blank(text[at]) || matches!(text[at], b'-' | b'\'');
     if matches!(name, Name::Other | Name::Query)
         && start.checked_sub(1).is_some_and(joins)
-        && is_phrase(text, end)
+        && let Some(phrase) = phrase(text, end)
     {
         // "cannot read the private key: no such file"
-        is_key = text[end - 1] | 0x20 == b'y';
+        is_key = phrase.ends_with(b"key");
         name = if is_key { Name::Weak } else { Name::Strong };
     }
     let Mark { form, value, quoted } = mark;
-    // `arn:aws:secretsmanager:eu:1:secret:db`
-    let chained = form == Form::Colon && start > 1 && text[start - 1] == b':' && is_word(text[start - 2]);
-    if name == Name::Weak && chained {
+    // `arn:aws:secretsmanager:eu:1:secret:db`, `:auth:compile`
+    let chained = form == Form::Colon && start > 1 && text[start - 1] == b':';
+    if name == Name::Weak && (chained || is_bound(text, start, value, form)) {
         return None;
     }
-    if name == Name::Other || (form == Form::Flag && name == Name::Query) {
+    if name == Name::Other
+        || (form == Form::Flag && name == Name::Query)
+        || is_no_value(text, start, end, value)
+    {
         return None;
     }
     let from = value.min(text.len());
@@ -361,15 +304,20 @@ fn announced(text: &[u8], start: usize, end: usize) -> Option<Step> {
         Name::Authorization => (Rule::Header, headers::authorization(text, start, from, form)),
         Name::Cookie => {
             let value = from + usize::from(in_quotes);
-            let to = if starts(text, value, REDACTED) { value } else { headers::end(text, start, from) };
-            let from = value;
-            (Rule::Header, (to > from).then_some(from..to))
+            // A cookie is a pair: `a=b`.
+            let name = run_within(text, value, 256, |byte| byte != b'=' && !is_line_end(byte));
+            let pair = text.get(name) == Some(&b'=') && !starts(text, value, REDACTED);
+            let to = if pair { headers::end(text, start, from) } else { value };
+            (Rule::Header, (to > value).then_some(value..to))
         }
         Name::Query => {
             let in_query = start.checked_sub(1).is_some_and(|at| matches!(text[at], b'?' | b'&'));
             let name = if in_query { name } else { Name::Suspect };
             let is_key = in_query || text[start..end].eq_ignore_ascii_case(b"key");
             (Rule::Name, is_key.then(|| value_span::find(text, mark, name, false)).flatten())
+        }
+        _ if text.get(from) == Some(&b'{') && is_plural(&text[start..end]) => {
+            (Rule::Name, value_span::map_values(text, from))
         }
         _ => {
             let found = value_span::find(text, mark, name, is_key || in_prose(text, start));
@@ -383,9 +331,44 @@ fn announced(text: &[u8], start: usize, end: usize) -> Option<Step> {
     }
 }
 
-/// Whether there are words before the name on its line.
+/// Whether the name is one of several credentials: `secrets`, `passwords`.
+fn is_plural(name: &[u8]) -> bool {
+    [&b"secrets"[..], b"passwords"]
+        .iter()
+        .any(|it| name.len() >= it.len() && name[name.len() - it.len()..].eq_ignore_ascii_case(it))
+}
+
+/// Whether a bound of a type follows: "`Token: Serialize`".
+fn is_bound(text: &[u8], start: usize, value: usize, form: Form) -> bool {
+    let end = run_within(text, value, 64, |byte| byte.is_ascii_alphabetic() || byte == b':');
+    form == Form::Colon && start > 0 && text[start - 1] == b'`' && text.get(end) == Some(&b'`')
+}
+
+/// Whether what follows the name from `start` to `end` is no value, because the name has another meaning: `PWD=/home`,
+/// "passwd: Authentication failure".
+fn is_no_value(text: &[u8], start: usize, end: usize, value: usize) -> bool {
+    let (name, found) = (&text[start..end], &text[value.min(text.len())..]);
+    match name {
+        b"PWD" | b"pwd" | b"OLDPWD" => found.first() == Some(&b'/') && text.get(end) == Some(&b'='),
+        b"passwd" => {
+            let word = run_within(found, 0, 32, |byte| byte.is_ascii_alphabetic());
+            text.get(end) == Some(&b':') && value > end + 1 && found.get(word) == Some(&b' ') && word > 0
+        }
+        _ => false,
+    }
+}
+
+/// Whether there are words before the name on its line, and no flag.
 fn in_prose(text: &[u8], start: usize) -> bool {
     let Some(blank) = start.checked_sub(1).filter(|at| is_blank(text[*at])) else { return false };
+    let word = text[..blank].iter().rev().take(32).take_while(|byte| is_word(**byte)).count();
+    if text[blank - word..blank].starts_with(b"-") {
+        return false;
+    }
+    // Behind another pair, as in `user: "me", pass: "…"`.
+    if text[..blank].ends_with(b"\",") {
+        return false;
+    }
     text[..blank]
         .last()
         .is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b',' | b'\'' | b'`' | b'.'))

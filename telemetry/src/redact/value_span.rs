@@ -2,10 +2,7 @@
 
 use std::ops::Range;
 
-use crate::redact::bytes::{
-    REDACTED, is_blank, is_encoded, is_quote, is_space, is_word, run, run_within, spend, starts,
-    starts_any_case,
-};
+use crate::redact::bytes::{REDACTED, is_blank, is_quote, is_space, is_word, run, run_within, spend, starts};
 use crate::redact::key_names::Name;
 use crate::redact::marks::{Form, GAP, Mark};
 use crate::redact::quotes::{closers_of_string, quoted};
@@ -20,10 +17,10 @@ pub(super) fn find(text: &[u8], mark: Mark, name: Name, prose: bool) -> Option<R
         return element(text, start).filter(|found| !weak || is_suspicious(&text[found.clone()]));
     }
     let start = if form == Form::Colon { block(text, start) } else { start };
-    if refers(text, start, form) {
-        return None;
-    }
-    if values::begins_call(&text[start..]) {
+    if refers(text, start, form)
+        || values::begins_call(&text[start..])
+        || values::is_call_of_value(text, start)
+    {
         return None;
     }
     let opened = values::open(text, start, form == Form::Colon);
@@ -32,32 +29,37 @@ pub(super) fn find(text: &[u8], mark: Mark, name: Name, prose: bool) -> Option<R
         return None;
     }
     let (value, quoted) = match quoted(text, start) {
-        Some(range) => (range, true),
-        None => (start..unquoted_end(text, start, form), false),
+        Some(range) => (shell_quoted(text, start, range), true),
+        None if only_quoted || opens_type(text, start) => return None,
+        None if form == Form::Colon && opens_structure(text, start) => return None,
+        None => {
+            if opened.list
+                && let Some(numbers) = numbers(text, start)
+            {
+                return (name == Name::Strong).then_some(numbers);
+            }
+            (start..end_for(text, start, form, name), false)
+        }
     };
-    if !quoted
-        && opened.list
-        && let Some(numbers) = numbers(text, start)
-    {
-        return (name == Name::Strong).then_some(numbers);
-    }
     let found = text.get(value.clone())?;
-    if values::is_missing(found) {
-        return None;
-    }
-    if !quoted && (only_quoted || (form == Form::Colon && opens_structure(text, start))) {
+    if values::is_missing(found) || (quoted && form == Form::Colon && ends_label(text, start)) {
         return None;
     }
     let assigned = matches!(form, Form::Equals | Form::Encoded);
     if !quoted && (values::is_nothing(found, assigned) || (!assigned && values::is_plain_word(found))) {
         return None;
     }
-    if values::is_reference(found, quoted) || (quoted && is_substitution(text, start, found)) {
+    let code = || !quoted && values::is_code(found, text.get(value.end).copied());
+    if found.len() <= LONGEST_REFERENCE && (values::is_reference(found, quoted) || code())
+        || (quoted && (is_substitution(text, start, found) || is_rule(found)))
+    {
         return None;
     }
     let keep = match name {
         Name::Query => !is_token(found, 16),
         Name::Suspect => !is_suspicious(found),
+        // "1a2b3c4 password: trim spaces"
+        Name::Strong if prose && form == Form::Colon && !quoted => begins_sentence(text, &value),
         // A function with such a name may take anything.
         _ if form == Form::Pair && !is_made_up(found) => true,
         // "unexpected token: `;`", "host auth:8080", "killed, sig=11", "auth: oauth2"
@@ -76,6 +78,93 @@ pub(super) fn find(text: &[u8], mark: Mark, name: Name, prose: bool) -> Option<R
         return None;
     }
     Some(if opened.list && quoted { value.start..list_end(text, value.end) } else { value })
+}
+
+/// The longest reference to a value. Longer ones are values: a name in them is not looked at again, so that the time stays
+/// linear.
+const LONGEST_REFERENCE: usize = 256;
+
+/// The end of a value without quotes. For a name that a credential may have and others as well, the beginning of the value
+/// decides; when it is no secret, there may be a name in it, and its end is not searched for.
+fn end_for(text: &[u8], start: usize, form: Form, name: Name) -> usize {
+    const HEAD: usize = 128;
+    if matches!(name, Name::Query | Name::Suspect) && text.len() - start > HEAD {
+        let end = unquoted_end(&text[..start + HEAD], start, form);
+        let head = &text[start..end];
+        let secret = if name == Name::Query { is_token(head, 16) } else { is_suspicious(head) };
+        if end < start + HEAD || !secret {
+            return end;
+        }
+    }
+    let end = unquoted_end(text, start, form);
+    // "token=abc: not valid"
+    let sentence = form == Form::Equals && text[..end].ends_with(b":") && end > start + 1;
+    if sentence && text.get(end).is_some_and(|byte| is_blank(*byte)) { end - 1 } else { end }
+}
+
+/// The text in quotes, with what a shell adds to it: `'it'\''s'`.
+fn shell_quoted(text: &[u8], start: usize, first: Range<usize>) -> Range<usize> {
+    const QUOTE: &str = "'\\''";
+    const MOST: usize = 8;
+    let mut end = first.end;
+    for _ in 0..MOST {
+        if text[start] != b'\'' || !starts(text, end, QUOTE) {
+            break;
+        }
+        let inside = end + QUOTE.len();
+        end = run(text, inside, |byte| byte != b'\'');
+    }
+    first.start..end
+}
+
+/// Whether a value of a type begins at `start`, whose fields have names of their own: `Credentials { user: …`.
+fn opens_type(text: &[u8], start: usize) -> bool {
+    let end = run_within(text, start, 64, |byte| is_word(byte) || byte == b':');
+    let fields = starts(text, end, " {") && text.get(end + 2).is_some_and(|byte| is_space(*byte));
+    fields && text[start..end].first().is_some_and(u8::is_ascii_uppercase)
+}
+
+/// Whether the value is a word of small letters with another one behind it.
+fn begins_sentence(text: &[u8], value: &Range<usize>) -> bool {
+    let next = run_within(text, value.end + 1, 32, |byte| byte.is_ascii_lowercase());
+    text[value.clone()].iter().all(u8::is_ascii_lowercase)
+        && text.get(value.end) == Some(&b' ')
+        && next > value.end + 2
+        && text.get(next).is_none_or(|byte| is_space(*byte))
+}
+
+/// Whether the quote at `start` ends the string with the label, as in `prompt("Password: ")`.
+fn ends_label(text: &[u8], start: usize) -> bool {
+    let label = text[..start].trim_ascii_end().strip_suffix(b":");
+    starts(text, start + 1, ")") && label.and_then(<[u8]>::last).is_some_and(u8::is_ascii_alphanumeric)
+}
+
+/// The values of the map of strings at `open`, from the first to the last: `{"a": "…", "b": "…"}`.
+pub(super) fn map_values(text: &[u8], open: usize) -> Option<Range<usize>> {
+    const MOST: usize = 64;
+    let mut found: Option<Range<usize>> = None;
+    let mut at = open + 1;
+    for _ in 0..MOST {
+        let Some(key) = quoted(text, run_within(text, at, GAP, is_space)) else { break };
+        let colon = run_within(text, closers_of_string(text, key.end), GAP, is_space);
+        let Some(value) = quoted(text, run_within(text, colon + 1, GAP, is_space)) else { break };
+        if text.get(colon) != Some(&b':') || values::is_missing(&text[value.clone()]) {
+            break;
+        }
+        let comma = run_within(text, closers_of_string(text, value.end), GAP, is_space);
+        found = Some(found.map_or(value.start, |found| found.start)..value.end);
+        if text.get(comma) != Some(&b',') {
+            break;
+        }
+        at = comma + 1;
+    }
+    found
+}
+
+/// Whether the value is a rule for values: `required|min:8`.
+fn is_rule(value: &[u8]) -> bool {
+    let first = value.split(|byte| *byte == b'|').next().unwrap_or_default();
+    first.len() < value.len() && values::is_plain_word(first)
 }
 
 /// Whether a text in quotes is no word and no name: it is long, and has a digit or two marks.
@@ -131,10 +220,15 @@ fn is_substitution(text: &[u8], start: usize, value: &[u8]) -> bool {
 
 /// Whether an object or a list begins at `start`, and not a password that begins with a bracket.
 fn opens_structure(text: &[u8], start: usize) -> bool {
-    if !matches!(text[start], b'{' | b'[') {
-        return false;
-    }
+    // `fn(a: i32)`
+    let call = run_within(text, start, 32, is_word);
+    let start = if text.get(call) == Some(&b'(') { call } else { start };
+    let Some(b'{' | b'[' | b'(') = text.get(start) else { return false };
     let first = run_within(text, start + 1, 4, |byte| matches!(byte, b'{' | b'['));
+    if text[start] == b'(' {
+        let name = run_within(text, first, 64, is_word);
+        return name > first && starts(text, name, ": ");
+    }
     match text.get(first) {
         None => true,
         Some(byte) if is_space(*byte) || is_quote(*byte) || *byte == b'\\' => true,
@@ -281,9 +375,4 @@ fn begins_pair(text: &[u8], start: usize, at: usize, behind: usize, form: Form) 
 fn written_alike(text: &[u8], first: usize, second: usize) -> bool {
     let before = text[..first].iter().rev().take(GAP).find(|byte| **byte != b'[');
     !before.is_some_and(|byte| is_blank(*byte)) || is_end(text, second)
-}
-
-/// The end of the encoded `://` that begins at `at`.
-pub(super) fn encoded_scheme_end(text: &[u8], at: usize) -> Option<usize> {
-    (is_encoded(text, at) && starts_any_case(text, at, "%3a%2f%2f")).then_some(at + 9)
 }

@@ -1,6 +1,6 @@
 //! Values behind a name of a credential that are none, and what programs write around a value.
 
-use crate::redact::bytes::{REDACTED, is_quote, is_space, is_word, run_within, starts};
+use crate::redact::bytes::{REDACTED, begins, is_quote, is_space, is_word, run_within, starts};
 use crate::redact::key_names::{Name, classify};
 use crate::redact::rules::{Text, count, firsts, texts};
 
@@ -74,9 +74,16 @@ pub(super) fn is_placeholder(value: &[u8]) -> bool {
             || (name.iter().all(|byte| byte.is_ascii_lowercase() || *byte == b'_')
                 && classify(name) != Name::Other)
     };
+    // `your-api-key-here`
+    let yours = value.len() > 5 && begins(value, 0, b"your") && matches!(value[4], b'-' | b'_');
+    if yours && !value.iter().any(u8::is_ascii_digit) {
+        return true;
+    }
     match value {
-        [b'$', b'{', name @ .., b'}'] => variable(name) || upper(name),
         [b'$', b'{', b'{', ..] => value.ends_with(b"}}"),
+        [b'$', b'{', name @ .., b'}'] => variable(name) || upper(name),
+        // A parameter of SQL.
+        [b':', name @ ..] => variable(name) && classify(name) != Name::Other,
         [b'{', b'{', .., b'}', b'}'] | [b'{', b'}'] | [b'%', b's' | b'v' | b'q'] => true,
         [b'$', name @ ..] => upper(name) || parameter(name),
         [b'%', name @ .., b'%'] => upper(name),
@@ -110,6 +117,11 @@ pub(super) fn expression(text: &[u8], start: usize) -> Option<usize> {
         let whole = text.get(end) == Some(&b'>') && is_placeholder(&text[start..=end]);
         return whole.then_some(end + 1);
     }
+    // `(sensitive value)`
+    if text.get(start) == Some(&b'(') {
+        let end = run_within(text, start + 1, 64, |byte| byte.is_ascii_alphabetic() || byte == b' ');
+        return (end > start + 1 && text.get(end) == Some(&b')')).then_some(end + 1);
+    }
     let (open, close) = BRACKETS.iter().find(|(open, _)| starts(text, start, open))?;
     let inside = start + open.len();
     let first = *text.get(inside)?;
@@ -132,10 +144,30 @@ pub(super) fn expression(text: &[u8], start: usize) -> Option<usize> {
 
 /// Whether a call that reads the value begins here: `getenv("X")`, `ENV["X"]`.
 pub(super) fn begins_call(text: &[u8]) -> bool {
-    let begins = |prefix: &&Text<40>| {
+    let calls = |prefix: &&Text<40>| {
         matches!(prefix.as_bytes(), [b'A'..=b'z', .., b'(' | b'[']) && text.starts_with(prefix.as_bytes())
     };
-    list(Kind::Reference).iter().any(|prefix| begins(&prefix))
+    list(Kind::Reference).iter().any(|prefix| calls(&prefix))
+}
+
+/// Whether a call of a function begins at `start` that gets the value from elsewhere, or waits for it: `input("Password: ")`,
+/// `request.headers.get("X")`, `await getToken()`.
+pub(super) fn is_call_of_value(text: &[u8], start: usize) -> bool {
+    const GETTERS: [&[u8]; 12] = [
+        b"get", b"read", b"prompt", b"ask", b"input", b"fetch", b"load", b"find", b"lookup", b"query",
+        b"require", b"await",
+    ];
+    let end = run_within(text, start, 64, |byte| is_word(byte) || matches!(byte, b':' | b'.' | b'!'));
+    let path = &text[start..end];
+    let name = path.rsplit(|byte| matches!(byte, b':' | b'.')).next().unwrap_or_default();
+    let gets = GETTERS
+        .iter()
+        .any(|it| begins(name, 0, it) && name.get(it.len()).is_none_or(|next| !next.is_ascii_lowercase()));
+    gets && match text.get(end) {
+        Some(b'(') => true,
+        Some(b' ') => name == b"await",
+        _ => false,
+    }
 }
 
 /// Whether the value is nothing but placeholders and expressions, with `:` between them: `${USER}:${PASSWORD}`, `$1:$2`.
@@ -160,14 +192,14 @@ pub(super) fn is_all_placeholders(value: &[u8]) -> bool {
 /// Whether the value is a reference to one that stands elsewhere: `var.db_password`, `os.environ["X"]`, `api-key`.
 pub(super) fn is_reference(value: &[u8], quoted: bool) -> bool {
     // Behind `var.` comes a name.
-    let begins = |prefix: &&Text<40>| {
+    let refers = |prefix: &&Text<40>| {
         let prefix = prefix.as_bytes();
         value.strip_prefix(prefix).is_some_and(|rest| {
             !prefix.ends_with(b".")
                 || rest.first().is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'_')
         })
     };
-    if let Some(prefix) = list(Kind::Reference).iter().find(begins) {
+    if let Some(prefix) = list(Kind::Reference).iter().find(refers) {
         let prefix = prefix.as_bytes();
         let is_word_like =
             prefix[0].is_ascii_alphabetic() && !prefix.iter().any(|byte| matches!(byte, b':' | b'['));
@@ -178,23 +210,45 @@ pub(super) fn is_reference(value: &[u8], quoted: bool) -> bool {
             return true;
         }
     }
-    !quoted && (is_name(value) || is_code(value))
+    !quoted && is_name(value)
 }
 
-/// Whether the value is itself the name of a credential: `secretKey: api-key`, `token: AccessToken`.
+/// Whether the value is itself the name of a credential: `secretKey: api-key`, `token: AccessToken`. A name with `-` has no
+/// other word in it, since people choose passwords such as `hunter-password`.
 fn is_name(value: &[u8]) -> bool {
+    const BEFORE: [&[u8]; 9] =
+        [b"api", b"access", b"secret", b"private", b"auth", b"client", b"refresh", b"session", b"signing"];
+    const LAST: [&[u8]; 3] = [b"key", b"secret", b"token"];
     let letters = value.iter().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-'));
-    let joined = value.iter().any(|byte| matches!(byte, b'_' | b'-'))
-        || value.windows(2).any(|two| two[0].is_ascii_lowercase() && two[1].is_ascii_uppercase());
-    letters && joined && value.len() <= 40 && matches!(classify(value), Name::Strong | Name::Weak)
+    if !letters || value.len() > 40 || !matches!(classify(value), Name::Strong | Name::Weak) {
+        return false;
+    }
+    let hump = || value.windows(2).any(|two| two[0].is_ascii_lowercase() && two[1].is_ascii_uppercase());
+    let mut words = value.split(|byte| *byte == b'-');
+    match (words.next_back(), words.next_back()) {
+        (Some(last), Some(before)) => {
+            LAST.contains(&last) && BEFORE.contains(&before) && words.all(|word| BEFORE.contains(&word))
+        }
+        _ => value.contains(&b'_') || hump(),
+    }
 }
 
-/// Whether the value calls a function, is a path of names, or is a type: `read_token()`, `Kind::Password`, `Option<Token>`.
-fn is_code(value: &[u8]) -> bool {
+/// Whether the value, behind which `next` comes, calls a function, is a path of names, or is a type: `read_token()`,
+/// `Kind::Password`, `Option<Token>`, `hashlib.sha256(p).hexdigest()`.
+pub(super) fn is_code(value: &[u8], next: Option<u8>) -> bool {
+    let is_name = |byte: &u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'.' | b':');
+    let in_path = |byte: &u8| is_name(byte) || byte.is_ascii_digit();
+    // The digits of a function's name, and of arguments.
+    let call = value.iter().position(|byte| !in_path(byte)).filter(|at| value[*at] == b'(');
+    let method = call.is_some_and(|call| {
+        value[0].is_ascii_alphabetic() && value[..call].contains(&b'.') && matches!(next, Some(b')' | b','))
+    });
+    if method {
+        return true;
+    }
     if value.iter().any(u8::is_ascii_digit) {
         return false;
     }
-    let is_name = |byte: &u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'.' | b':');
     let end = value.iter().position(|byte| !is_name(byte)).unwrap_or(value.len());
     let (name, rest) = value.split_at(end);
     let path = name.windows(2).any(|two| two == b"::");
@@ -203,7 +257,7 @@ fn is_code(value: &[u8]) -> bool {
     match rest {
         [] | [b','] => path && name.len() >= 4,
         [b'(', b')', ..] | [b'('] => name.len() >= 3,
-        [b'(', ..] => joined && name.len() >= 3,
+        [b'(', ..] => joined && name.len() >= 3 && matches!(next, Some(b')' | b',')),
         [b'<', ..] => name.first().is_some_and(u8::is_ascii_uppercase) && name.len() >= 3,
         _ => false,
     }
@@ -226,6 +280,7 @@ pub(super) fn open(text: &[u8], start: usize, all: bool) -> Opened {
     let mut at = start;
     let mut list = false;
     for _ in 0..DEPTH {
+        at += ["new ", "!!str "].iter().find(|word| starts(text, at, word)).map_or(0, |word| word.len());
         let quote = string(text, at);
         if let Some(quote) = quote {
             at = quote;
@@ -240,7 +295,11 @@ pub(super) fn open(text: &[u8], start: usize, all: bool) -> Opened {
             {
                 (at, list) = (inside, true);
             }
-            b'(' if string(text, inside).is_some() => at = inside,
+            b'(' if string(text, inside).is_some() => (at, list) = (inside, true),
+            b'{' => match field(text, at) {
+                Some(value) => at = value,
+                None => break,
+            },
             b'A'..=b'Z' | b'a'..=b'z' | b'[' => match call(text, at) {
                 Some((inside, opens_list)) => (at, list) = (inside, list || opens_list),
                 None => break,
@@ -284,21 +343,40 @@ fn call(text: &[u8], at: usize) -> Option<(usize, bool)> {
     match text.get(open)? {
         b'(' => {
             let inside = run_within(text, open + 1, LONGEST, is_space);
-            let known = list(Kind::Wrapper).iter().any(|it| it.as_bytes() == name || it.as_bytes() == path);
-            (known || string(text, inside).is_some()).then_some((inside, false))
+            // PHP: `string(6) "…"`
+            let length = run_within(text, open + 1, 8, |byte| byte.is_ascii_digit());
+            if path == b"string" && length > open + 1 && starts(text, length, ") \"") {
+                return Some((length + 2, false));
+            }
+            let is_wrapper = |path: &[u8], name: &[u8]| {
+                list(Kind::Wrapper).iter().any(|it| it.as_bytes() == name || it.as_bytes() == path)
+            };
+            let next = &text[inside..run_within(text, inside, LONGEST, is_word)];
+            let wraps = text.get(inside + next.len()) == Some(&b'(') && is_wrapper(next, next);
+            let string = string(text, inside).is_some();
+            (is_wrapper(path, name) || string || wraps).then_some((inside, string))
         }
         b'{' if slice == at + 2 && matches!(path, b"byte" | b"uint8" | b"string") => {
             Some((run_within(text, open + 1, LONGEST, is_space), true))
         }
         byte if *byte == b'{' || (is_space(*byte) && text.get(open + 1) == Some(&b'{')) => {
             let brace = if *byte == b'{' { open } else { open + 1 };
-            let field = run_within(text, brace + 1, LONGEST, is_space);
-            let colon = run_within(text, field, LONGEST, is_word);
-            let inside = run_within(text, colon + 1, LONGEST, is_space);
-            let known =
-                is_in(Kind::Field, &text[field..colon]) && path.first().is_some_and(u8::is_ascii_uppercase);
-            (known && text.get(colon) == Some(&b':') && inside > colon + 1).then_some((inside, false))
+            let inside = field(text, brace).filter(|_| path.first().is_some_and(u8::is_ascii_uppercase))?;
+            Some((inside, false))
         }
         _ => None,
     }
+}
+
+/// The value of the first field behind the brace at `brace`, if it is one around a value: `{ data: …`, `{"value": …`.
+fn field(text: &[u8], brace: usize) -> Option<usize> {
+    const LONGEST: usize = 64;
+    let start = run_within(text, brace + 1, LONGEST, is_space);
+    let quote = usize::from(text.get(start) == Some(&b'"'));
+    let name = start + quote;
+    let end = run_within(text, name, LONGEST, is_word);
+    let colon = end + quote;
+    let known = is_in(Kind::Field, &text[name..end]) && text[end..].starts_with(&b"\":"[1 - quote..]);
+    let inside = run_within(text, colon + 1, LONGEST, is_space);
+    (known && (inside > colon + 1 || quote > 0)).then_some(inside)
 }
