@@ -78,41 +78,56 @@ fn is_in(kind: Kind, word: &str) -> bool {
     list(kind).iter().any(|listed| listed.as_bytes() == word.as_bytes())
 }
 
-/// For each small letter, a bit for each letter that comes before it at the end of a listed name.
-static LAST_TWO: [u32; 26] = {
-    let mut pairs = [0_u32; 26];
+/// The place of a letter that is missing, as the third from the end of a name of two letters.
+const NO_LETTER: usize = 26;
+
+/// For the third letter from the end and the one behind it, a bit for each letter that may come last in a listed name.
+static LAST_THREE: [[u32; 26]; NO_LETTER + 1] = {
+    let mut letters = [[0_u32; 26]; NO_LETTER + 1];
     let mut at = 0;
     while at < NAMES.len() {
         let ends = at < FIRST[Kind::Key as usize]
             || (at >= FIRST[Kind::End as usize] && at < FIRST[Kind::Suffix as usize])
             || (at >= FIRST[Kind::Phrase as usize] && at < FIRST[Kind::Label as usize]);
         if ends {
-            let (before, last) = NAMES[at].last_two();
-            pairs[(last - b'a') as usize] |= 1 << (before - b'a');
+            letters = with_end(letters, NAMES[at].end::<3>());
         }
         at += 1;
     }
-    // `key` and `keys` behind a word of the kind `key`.
-    pairs[(b'y' - b'a') as usize] |= 1 << (b'e' - b'a');
-    pairs[(b's' - b'a') as usize] |= 1 << (b'y' - b'a');
-    pairs
+    // Behind a word of the kind `key`.
+    with_end(with_end(letters, *b"key"), *b"eys")
 };
 
-/// Whether `name` ends in two letters that end a listed name. Most names do not.
+/// The table with a name that ends in these letters. The first is 0 when the name has two letters: any may be before them.
+const fn with_end(mut letters: [[u32; 26]; NO_LETTER + 1], end: [u8; 3]) -> [[u32; 26]; NO_LETTER + 1] {
+    let [third, before, last] = end;
+    let mut at = 0;
+    while at <= NO_LETTER {
+        if third == 0 || at == (third - b'a') as usize {
+            letters[at][(before - b'a') as usize] |= 1 << (last - b'a');
+        }
+        at += 1;
+    }
+    letters
+}
+
+/// Whether `name` ends in three letters that end a listed name. Most names do not.
 pub(super) fn may_be_listed(name: &[u8]) -> bool {
-    let letter = |byte: &u8| byte.to_ascii_lowercase() - b'a';
-    let listed = |before, last| LAST_TWO[usize::from(letter(last))] & (1 << letter(before)) != 0;
-    if let [.., before, last] = name
+    let letter = |byte: &u8| usize::from(byte.to_ascii_lowercase() - b'a');
+    let listed = |third: usize, before, last| LAST_THREE[third][letter(before)] & (1 << letter(last)) != 0;
+    if let [.., third, before, last] = name
+        && third.is_ascii_alphabetic()
         && before.is_ascii_alphabetic()
         && last.is_ascii_alphabetic()
     {
-        return listed(before, last);
+        return listed(letter(third), before, last);
     }
     // `words` removes digits at the end, and `without_marks` removes marks.
     let mut bytes = name.iter().rev().filter(|byte| byte.is_ascii_alphanumeric());
     let Some(last) = bytes.find(|byte| byte.is_ascii_alphabetic()) else { return false };
     let Some(before) = bytes.next().filter(|byte| byte.is_ascii_alphabetic()) else { return false };
-    listed(before, last)
+    let third = bytes.next().filter(|byte| byte.is_ascii_alphabetic()).map_or(NO_LETTER, letter);
+    listed(third, before, last)
 }
 
 /// Whether `name` contains the beginning of a word for a credential.
@@ -237,8 +252,22 @@ pub(super) fn phrase(text: &[u8], end: usize) -> Option<&'static [u8]> {
     })
 }
 
+/// Whether a label ends in this byte.
+static LABEL_ENDS: [bool; 256] = {
+    let mut ends = [false; 256];
+    let mut at = FIRST[Kind::Label as usize];
+    while at < NAMES.len() {
+        ends[NAMES[at].end::<1>()[0] as usize] = true;
+        at += 1;
+    }
+    ends
+};
+
 /// The label in which `name`, which has letters beyond ASCII, ends.
 pub(super) fn label(name: &[u8]) -> Option<&'static [u8]> {
+    if !name.last().is_some_and(|last| LABEL_ENDS[usize::from(last.to_ascii_lowercase())]) {
+        return None;
+    }
     let mut buffer = [0; LONGEST];
     let name = &name[name.len().saturating_sub(LONGEST)..];
     let small = &mut buffer[..name.len()];

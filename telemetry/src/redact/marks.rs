@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::redact::bytes::{
-    begins, is_blank, is_quote, is_space, is_word, run_within, spend, starts, starts_any_case,
+    self, is_blank, is_quote, is_space, is_word, run_within, spend, starts, starts_any_case,
 };
 use crate::redact::key_names::may_be_listed;
 use crate::redact::quotes::{closers_of_string, quoted};
@@ -80,6 +80,11 @@ static SIGNS: [Sign; count(ROWS)] = {
 };
 
 static BY_FIRST: [(u16, u16); 256] = by_first_byte(ROWS);
+
+/// Whether a mark of the table begins with this byte.
+pub(super) fn begins(first: u8) -> bool {
+    BY_FIRST[usize::from(first)].0 != BY_FIRST[usize::from(first)].1
+}
 
 /// The mark behind the name from `start` to `end`.
 pub(super) fn mark(text: &[u8], start: usize, end: usize) -> Option<Mark> {
@@ -183,7 +188,7 @@ fn assigned(text: &[u8], closed: usize) -> Option<Mark> {
         at = dots;
     }
     let signs = rows_of(&SIGNS, &BY_FIRST, *text.get(at)?).iter();
-    let signs = signs.filter(|sign| begins(text, at, sign.sign.as_bytes()));
+    let signs = signs.filter(|sign| bytes::begins(text, at, sign.sign.as_bytes()));
     let sign = signs.max_by_key(|sign| sign.sign.as_bytes().len())?;
     let mut behind = at + sign.sign.as_bytes().len();
     match sign.sign.as_bytes() {

@@ -16,18 +16,26 @@ const SHORTEST: usize = 8;
 const SHORTEST_SAID: usize = 6;
 const SHORTEST_WEAK: usize = 16;
 
-/// The value behind the name from `start` to `end`, if it looks like a secret and not like a word of a sentence.
-pub(super) fn said(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
+/// The secret behind the word from `start` to `end` without a mark between them. `may_be_name`: the word may be the name of a
+/// credential.
+pub(super) fn find(text: &[u8], start: usize, end: usize, may_be_name: bool) -> Option<Range<usize>> {
     if !text.get(end).is_some_and(|byte| is_blank(*byte)) {
         return None;
     }
+    if !may_be_name {
+        return in_sql(text, start, end).or_else(|| logs_in(text, start, end));
+    }
+    in_sql(text, start, end)
+        .or_else(|| said(text, start, end))
+        .or_else(|| told(text, start, end))
+        .or_else(|| sent(text, start, end))
+        .or_else(|| cell(text, start, end))
+        .or_else(|| described(text, start, end))
+}
+
+/// The value behind the name from `start` to `end`, if it looks like a secret and not like a word of a sentence.
+fn said(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
     let mut from = run_within(text, end, GAP, is_blank);
-    if let Some(found) = in_sql(text, start, end, from) {
-        return Some(found);
-    }
-    if end - start < 3 {
-        return None;
-    }
     let verbs = [&b"is"[..], b"was", b"ist", b"lautet", b"est", b"es"];
     let behind = |verb: &[u8]| {
         let behind = from + verb.len();
@@ -86,15 +94,18 @@ pub(super) fn said(text: &[u8], start: usize, end: usize) -> Option<Range<usize>
 }
 
 /// The text in quotes in `PASSWORD '…'` and `IDENTIFIED BY '…'` of SQL.
-fn in_sql(text: &[u8], start: usize, end: usize, from: usize) -> Option<Range<usize>> {
+fn in_sql(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
+    let word = &text[start..end];
+    if word != b"PASSWORD" && word != b"BY" {
+        return None;
+    }
+    let from = run_within(text, end, GAP, is_blank);
     if text.get(from) != Some(&b'\'') {
         return None;
     }
-    let word = &text[start..end];
     let before = &text[start.saturating_sub(64)..start];
-    let identified = || memchr::memmem::find(before, b"IDENTIFIED ").is_some();
     spend(before.len());
-    if word != b"PASSWORD" && !(word == b"BY" && identified()) {
+    if word == b"BY" && memchr::memmem::find(before, b"IDENTIFIED ").is_none() {
         return None;
     }
     let inside = quoted(text, from)?;
@@ -102,16 +113,13 @@ fn in_sql(text: &[u8], start: usize, end: usize, from: usize) -> Option<Range<us
 }
 
 /// The value in "temporary password for bob: …", whose name is the word from `start` to `end`.
-pub(super) fn described(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
-    let found =
-        sent(text, start, end).or_else(|| cell(text, start, end)).or_else(|| logs_in(text, start, end));
-    if found.is_some() {
-        return found;
+fn described(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
+    if !may_be_listed(&text[start..end]) {
+        return None;
     }
-    let label = may_be_listed(&text[start..end])
-        && text.get(end).is_some_and(|byte| is_blank(*byte))
-        && (classify(&text[start..end]) == Name::Strong || phrase(text, end).is_some());
-    if label { described_behind(text, end) } else { None }
+    // The name is looked up last, since that costs most.
+    let found = described_behind(text, end)?;
+    (classify(&text[start..end]) == Name::Strong || phrase(text, end).is_some()).then_some(found)
 }
 
 /// The token in `vault login …`.
@@ -252,9 +260,9 @@ pub(super) fn more_words(
 }
 
 /// The value in `config set password …` and, in a `.netrc`, `login … password …`, whose name is the word from `start` to `end`.
-pub(super) fn told(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
+fn told(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
     const LONGEST: usize = 128;
-    if !text.get(end).is_some_and(|byte| is_blank(*byte)) || !may_be_listed(&text[start..end]) {
+    if !may_be_listed(&text[start..end]) {
         return None;
     }
     let before = &text[start.saturating_sub(LONGEST)..start];

@@ -141,7 +141,11 @@ impl Scan<'_> {
         if let Some(found) = headers::scheme(text, at, end) {
             return Step::over(found, Rule::Scheme);
         }
-        if let Some(step) = beginnings.iter().flatten().find_map(|from| announced(text, *from, end)) {
+        // Most words are no names.
+        let may_be_name = may_be_name(&text[at..end]);
+        if may_be_name
+            && let Some(step) = beginnings.iter().flatten().find_map(|from| announced(text, *from, end))
+        {
             return step;
         }
         if at > 0
@@ -150,13 +154,10 @@ impl Scan<'_> {
         {
             return Step::over(found, Rule::Name);
         }
-        if let Some(found) = self.compared(at, end).or_else(|| self.before(at, end)) {
+        if may_be_name && let Some(found) = self.compared(at, end).or_else(|| self.before(at, end)) {
             return Step { found: Some(Found { range: found, rule: Rule::Name }), next: end };
         }
-        let found = prose::said(text, at, end)
-            .or_else(|| prose::told(text, at, end))
-            .or_else(|| prose::described(text, at, end));
-        if let Some(found) = found {
+        if let Some(found) = prose::find(text, at, end, may_be_name) {
             return Step::over(found, Rule::Said);
         }
         let before = at.checked_sub(1).map(|at| text[at]);
@@ -215,6 +216,9 @@ impl Scan<'_> {
 fn labelled(text: &[u8], end: usize) -> Option<Range<usize>> {
     const LONGEST: usize = 40;
     let next = *text.get(end).filter(|byte| !is_word(**byte))?;
+    if next >= 0x80 && !marks::begins(next) {
+        return None;
+    }
     let mark = marks::assigned_behind(text, end);
     if mark.is_none() && !is_blank(next) {
         return None;
@@ -268,10 +272,6 @@ fn prefixed(text: &[u8], start: usize, end: usize) -> Option<(Range<usize>, Rule
 
 /// Examines the value behind the name from `start` to `end`.
 fn announced(text: &[u8], start: usize, end: usize) -> Option<Step> {
-    // Most words are no names.
-    if !may_be_name(&text[start..end]) {
-        return None;
-    }
     let mark = marks::mark(text, start, end)?;
     let mut name = classify(&text[start..end]);
     let mut is_key = false;

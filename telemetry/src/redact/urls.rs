@@ -36,7 +36,11 @@ pub(super) fn user_part(text: &[u8], start: usize) -> Option<Range<usize>> {
     if first.is_none() && !has_password(&text[start..authority], text.get(authority).copied()) {
         return None;
     }
-    let end = end_with_signs(text, start).max(authority);
+    let whole = |sign: usize| is_whole_host(text, sign + 1);
+    let end = match first {
+        Some(sign) if whole(sign) => authority,
+        _ => end_with_signs(text, start).max(authority),
+    };
     // Another URL begins.
     let end = memchr::memmem::find(&text[authority..end], b"://").map_or(end, |found| authority + found);
     let begins_host =
@@ -45,7 +49,7 @@ pub(super) fn user_part(text: &[u8], start: usize) -> Option<Range<usize>> {
         let at = (authority..end).find(|at| text[*at] == b'@' && begins_host(*at + 1))?;
         last_sign(text, at, authority_end(text, at))
     })?;
-    let sign = if is_whole_host(text, sign + 1) {
+    let sign = if whole(sign) {
         sign
     } else {
         let goes_on = |at: &usize| text[*at] == b'@' && begins_host(*at + 1) && continues(text, sign, *at);

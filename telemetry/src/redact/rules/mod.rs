@@ -26,10 +26,18 @@ impl<const N: usize> Text<N> {
         Self { bytes, len: text.len() as u8 }
     }
 
-    /// The last two bytes, without marks between them.
-    pub(super) const fn last_two(&self) -> (u8, u8) {
-        let len = self.len as usize;
-        (self.bytes[len - 2], self.bytes[len - 1])
+    /// The last bytes that are no marks between words; 0 stands for those that a shorter text lacks.
+    pub(super) const fn end<const LEN: usize>(&self) -> [u8; LEN] {
+        let mut end = [0; LEN];
+        let (mut at, mut found) = (self.len as usize, 0);
+        while found < LEN && at > 0 {
+            at -= 1;
+            if !matches!(self.bytes[at], b'_' | b' ' | b'\'') {
+                found += 1;
+                end[LEN - found] = self.bytes[at];
+            }
+        }
+        end
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {
