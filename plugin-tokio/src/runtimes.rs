@@ -199,7 +199,11 @@ impl Drop for Lease<'_> {
         if let By::Slot(slot) = &mut self.by {
             state.idle.extend(slot.take());
         }
-        self.pool.ended.notify_all();
+        drop(state);
+        // Only `close` waits, and to notify is a call of the system.
+        if self.pool.closed.load(Ordering::Acquire) {
+            self.pool.ended.notify_all();
+        }
     }
 }
 

@@ -14,8 +14,9 @@ use jackfield_tests::Build;
 use crate::rows::{Rows, goal, show, time};
 
 pub(crate) fn measure(rows: &mut Rows) {
-    package(rows, "smallest Rust plugin", "minimal");
-    package(rows, "the same without type layouts", "lean");
+    package(rows, "smallest Rust plugin", "minimal", None, Duration::from_secs(15));
+    package(rows, "the same without type layouts", "lean", Some(12), Duration::from_secs(6));
+    asynchronous(rows);
     embedding(rows);
     command(rows);
 }
@@ -44,24 +45,48 @@ fn size(file: &Path) -> u64 {
     fs::metadata(file).unwrap_or_else(|error| panic!("{}: {error}", file.display())).len()
 }
 
-fn package(rows: &mut Rows, what: &str, name: &str) {
+fn package(rows: &mut Rows, what: &str, name: &str, most_crates: Option<usize>, most_time: Duration) {
     let workspace = workspace();
     let package = format!("fixture-{name}");
+    let crates = crates(workspace, &package);
     rows.figure(
         &format!("{what}: crates, itself not counted"),
-        crates(workspace, &package).to_string(),
-        String::new(),
+        crates.to_string(),
+        most_crates.map(|most| goal(&format!("at most {most}"), crates <= most)).unwrap_or_default(),
     );
 
     let target = tempfile::tempdir().expect("a folder");
     let target = target.path().to_str().expect("UTF-8");
     let (took, _) =
         cargo(workspace, &["build", "--quiet", "--release", "-p", &package, "--target-dir", target]);
-    rows.figure(&format!("{what}: clean release build"), show(took), String::new());
+    let in_time = goal(&format!("at most {} s", most_time.as_secs()), took <= most_time);
+    rows.figure(&format!("{what}: clean release build"), show(took), in_time);
 
     let library = format!("{}{name}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
     let size = size(&Path::new(target).join("release").join(library));
     rows.figure(&format!("{what}: library, stripped"), format!("{:.2} MB", size as f64 / 1e6), String::new());
+}
+
+/// What an async backend adds to the smallest plugin: the crate that makes one of it, and tokio.
+fn asynchronous(rows: &mut Rows) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |crate_folder: &str| workspace().join(crate_folder);
+    let contract =
+        format!("jackfield-plugin-api = {{ path = {:?}, default-features = false }}\n", path("plugin-api"));
+    let ours = format!("jackfield-plugin-tokio = {{ path = {:?} }}\n", path("plugin-tokio"));
+    let tokio = "tokio = { version = \"1\", features = [\"rt-multi-thread\", \"sync\", \"time\"] }\n";
+    let count = |name, dependency: &str| {
+        crates(&tool(folder.path(), name, &format!("{contract}{dependency}"), BARE), name)
+    };
+    let blocking = count("blocking", "");
+    let (added, tokio) = (count("async", &ours) - blocking, count("tokio-alone", tokio) - blocking);
+    rows.compared(
+        "crates that an async backend adds to the smallest plugin",
+        added.to_string(),
+        ("tokio", &tokio.to_string()),
+        added as f64 / tokio as f64,
+        goal("one more", added <= tokio + 1),
+    );
 }
 
 /// A tool, and the same tool with telemetry.

@@ -56,6 +56,22 @@ fn events_of_the_guides_plugin_arrive_and_it_closes_twice() {
 }
 
 #[test]
+fn the_guide_has_every_key_of_the_export() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read = |path: &str| std::fs::read_to_string(folder.join(path)).expect("readable");
+    let (made_by, guide) = (read("plugin-api/src/static_plugin.rs"), read("docs/backend-in-rust.md"));
+    let set = made_by.lines().filter_map(|line| line.trim().strip_prefix("(@set $facts:ident "));
+    let keys: Vec<&str> = set.filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(keys.contains(&"acknowledges") && keys.len() > 6, "{keys:?}");
+    let exported =
+        guide.split("export! {").nth(1).and_then(|rest| rest.split('}').next()).expect("an export");
+    for key in keys.into_iter().filter(|key| !key.starts_with('$')).chain(["backend", "offers"]) {
+        assert!(exported.contains(&format!(" {key}: ")), "{key} is not in the export of the guide");
+        assert!(guide.contains(&format!("`{key}`")), "{key} is in no table of the guide");
+    }
+}
+
+#[test]
 fn a_missing_queue_and_a_missing_broker_are_outcomes() {
     let secret = "amqp://guest:hunter2@127.0.0.1";
     let nowhere = open(&format!("{secret}:{}/%2f", free_port()), QUEUE);
