@@ -12,7 +12,9 @@ use crate::{call::Call, runtimes::Runtimes};
 ///
 /// Its futures are polled on the thread that the host calls from, so they need not be `Send`. They may spawn tasks, which
 /// end with the runtime. A future that has not ended when the call [is cancelled](Call::cancelled) is polled once more, then
-/// dropped.
+/// dropped. A future that blocks its thread can't be ended: what blocks belongs into `tokio::task::spawn_blocking`.
+///
+/// The example of the [crate](crate) is a whole plugin.
 pub trait AsyncBackend: Send + Sync + Sized + 'static {
     /// The configuration, as in [`Backend`](jackfield_plugin_api::Backend).
     type Config: DeserializeOwned;
