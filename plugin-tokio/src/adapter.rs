@@ -58,11 +58,10 @@ impl<B: AsyncBackend> Backend for Tokio<B> {
 
     fn close(&self, call: &api::Call<'_>) -> Result<(), Error> {
         let Some(runtimes) = self.runtimes.close(call.remaining() / 4) else { return Ok(()) };
-        let closed = runtimes.last(|local, runtime| {
-            let call = Call::to_close(call, local);
-            runtime.block_on(call.run(self.backend.close(&call))).unwrap_or_else(|| {
-                Err(Error::unavailable(format!("it did not close: {}", call.why_cancelled())))
-            })
+        let closed = runtimes.last().map(|last| {
+            let call = Call::to_close(call, last.local);
+            let late = || Error::unavailable(format!("it did not close: {}", call.why_cancelled()));
+            last.block_on(call.run(self.backend.close(&call))).unwrap_or_else(|| Err(late()))
         });
         runtimes.end(call.remaining() / 2);
         closed.unwrap_or(Ok(()))

@@ -4,6 +4,7 @@ use std::{
     any::Any,
     future::Future,
     io, mem,
+    pin::{Pin, pin},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -182,14 +183,21 @@ impl Lease<'_> {
     }
 
     pub(crate) fn block_on<F: Future>(&self, work: F) -> F::Output {
-        match &self.by {
+        once(work, |work| match &self.by {
             By::Handle(handle) => handle.block_on(work),
             By::Slot(slot) => {
                 let runtime = slot.as_ref().and_then(|slot| slot.runtime.as_ref());
-                runtime.expect("a slot in use has its runtime").block_on(work)
+                runtime.expect("a slot in use has its runtime").block_on(work);
             }
-        }
+        })
     }
+}
+
+/// Runs `work` by `run`. The code of a future is compiled again for each function that is given its type, and these have none.
+fn once<F: Future>(work: F, run: impl FnOnce(Pin<&mut dyn Future<Output = ()>>)) -> F::Output {
+    let mut result = None;
+    run(pin!(async { result = Some(work.await) }));
+    result.expect("`run` returns when the work is done")
 }
 
 impl Drop for Lease<'_> {
@@ -207,14 +215,26 @@ impl Drop for Lease<'_> {
     }
 }
 
+/// The runtime on which a backend closes.
+pub(crate) struct Last<'s> {
+    runtime: &'s Runtime,
+    pub(crate) local: &'s Local,
+}
+
+impl Last<'_> {
+    pub(crate) fn block_on<F: Future>(&self, work: F) -> F::Output {
+        once(work, |work| self.runtime.block_on(work))
+    }
+}
+
 /// The runtimes of a backend that closes.
 pub(crate) struct Taken(Vec<Slot>);
 
 impl Taken {
-    /// Runs the last work of the backend, on the runtime that was used first.
-    pub(crate) fn last<T>(&self, work: impl FnOnce(&Local, &Runtime) -> T) -> Option<T> {
+    /// The runtime that was used first, for the last work of the backend.
+    pub(crate) fn last(&self) -> Option<Last<'_>> {
         let slot = self.0.first()?;
-        Some(work(&slot.local, slot.runtime.as_ref()?))
+        Some(Last { runtime: slot.runtime.as_ref()?, local: &slot.local })
     }
 
     /// Ends the runtimes, and waits so long for that at most. A thread that is still in blocking work then, such as the
