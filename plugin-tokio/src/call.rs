@@ -32,8 +32,8 @@ pub struct Call<'a> {
     /// From the start of the call to its deadline.
     time: Duration,
     local: &'a Local,
-    /// Whether the backend is closed. `close` itself does not end by it.
-    closed: Option<&'a AtomicBool>,
+    /// `None` of a call to close the backend.
+    lease: Option<&'a Lease<'a>>,
     /// Set once, when the call is cancelled.
     over: AtomicBool,
     told: Notify,
@@ -44,7 +44,7 @@ pub struct Call<'a> {
 impl<'a> Call<'a> {
     /// A call that has this runtime.
     pub(crate) fn new(host: &'a api::Call<'a>, lease: &'a Lease<'_>) -> Self {
-        Self::with(host, lease.local(), Some(lease.closed()), 1)
+        Self::with(host, lease.local(), Some(lease), 1)
     }
 
     /// A call to close the backend. It has half of the time.
@@ -52,7 +52,7 @@ impl<'a> Call<'a> {
         Self::with(host, local, None, 2)
     }
 
-    fn with(host: &'a api::Call<'a>, local: &'a Local, closed: Option<&'a AtomicBool>, part: u32) -> Self {
+    fn with(host: &'a api::Call<'a>, local: &'a Local, lease: Option<&'a Lease<'a>>, part: u32) -> Self {
         let left = host.remaining();
         let reserve = (left / 20).clamp(Duration::from_millis(5), Duration::from_millis(250));
         let time = left.saturating_sub(reserve).min(LONGEST) / part;
@@ -61,7 +61,7 @@ impl<'a> Call<'a> {
             deadline: Instant::now() + time,
             time,
             local,
-            closed,
+            lease,
             over: AtomicBool::new(false),
             told: Notify::new(),
             reported: Mutex::default(),
@@ -90,7 +90,7 @@ impl<'a> Call<'a> {
     }
 
     fn is_closed(&self) -> bool {
-        self.closed.is_some_and(|closed| closed.load(Ordering::Acquire))
+        self.lease.is_some_and(Lease::is_closed)
     }
 
     /// Waits until [`is_cancelled`](Self::is_cancelled). What waits for it is polled once more before the call is dropped,
@@ -158,6 +158,9 @@ impl<'a> Call<'a> {
             while tick.as_mut().poll(context).is_ready() {
                 if self.is_cancelled() {
                     self.over.store(true, Ordering::Release);
+                    if let Some(lease) = self.lease {
+                        lease.ends();
+                    }
                     self.told.notify_waiters();
                     return match work.as_mut().poll(context) {
                         Poll::Ready(done) => Poll::Ready(Some(done)),

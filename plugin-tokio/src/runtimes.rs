@@ -30,7 +30,8 @@ pub enum Runtimes {
     /// A runtime for each of the calls that run at the same time, without a thread: the calling thread drives it, and its
     /// tasks rest between calls. A request wakes no other thread, which makes it the fastest for a backend that waits for one
     /// answer after the other. What is made on one runtime works there alone:
-    /// [`Call::of_runtime`](crate::Call::of_runtime).
+    /// [`Call::of_runtime`](crate::Call::of_runtime). The runtime of a call that is cancelled ends with the call, and closes
+    /// its connections: a request that nobody waits for would otherwise stay open.
     PerCall,
 }
 
@@ -88,6 +89,8 @@ pub(crate) struct Lease<'p> {
     pool: &'p Pool,
     local: Arc<Local>,
     by: By,
+    /// Whether the call is cancelled.
+    over: AtomicBool,
 }
 
 enum By {
@@ -138,7 +141,7 @@ impl Pool {
             let (runtime, local) = shared.ok_or(CLOSED)?;
             let (local, by) = (Arc::clone(local), By::Handle(runtime.handle().clone()));
             state.running += 1;
-            return Ok(Lease { pool: self, local, by });
+            return Ok(Lease { pool: self, local, by, over: AtomicBool::new(false) });
         }
         // Prefers the one of this thread, whose data is in this processor's cache, then the last one that was used, whose
         // connections are most likely still open.
@@ -148,7 +151,8 @@ impl Pool {
         };
         state.running += 1;
         drop(state);
-        let mut lease = Lease { pool: self, local: Arc::default(), by: By::Slot(taken) };
+        let (local, over) = Default::default();
+        let mut lease = Lease { pool: self, local, by: By::Slot(taken), over };
         if let By::Slot(slot @ None) = &mut lease.by {
             *slot = Some(self.slot().map_err(|error| format!("no runtime: {error}"))?);
         }
@@ -168,7 +172,12 @@ impl Pool {
         let is_running = |state: &mut State| state.running > 0;
         let waited = self.ended.wait_timeout_while(self.state(), patience.min(PATIENCE), is_running);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        Some(Taken(mem::take(&mut state.idle)))
+        let mut idle = mem::take(&mut state.idle);
+        if idle.is_empty() {
+            // The backend closes on a runtime, too, when a cancelled call has ended the last one.
+            idle.extend(self.slot().ok());
+        }
+        Some(Taken(idle))
     }
 }
 
@@ -178,8 +187,13 @@ impl Lease<'_> {
     }
 
     /// Whether the backend has been closed meanwhile.
-    pub(crate) fn closed(&self) -> &AtomicBool {
-        &self.pool.closed
+    pub(crate) fn is_closed(&self) -> bool {
+        self.pool.closed.load(Ordering::Acquire)
+    }
+
+    /// Notes that the call is cancelled.
+    pub(crate) fn ends(&self) {
+        self.over.store(true, Ordering::Release);
     }
 
     pub(crate) fn block_on<F: Future>(&self, work: F) -> F::Output {
@@ -202,11 +216,13 @@ fn once<F: Future>(work: F, run: impl FnOnce(Pin<&mut dyn Future<Output = ()>>))
 
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
+        let slot = match &mut self.by {
+            By::Slot(slot) => slot.take().filter(|_| !*self.over.get_mut()),
+            By::Handle(_) => None,
+        };
         let mut state = self.pool.state();
         state.running -= 1;
-        if let By::Slot(slot) = &mut self.by {
-            state.idle.extend(slot.take());
-        }
+        state.idle.extend(slot);
         drop(state);
         // Only `close` waits, and to notify is a call of the system.
         if self.pool.closed.load(Ordering::Acquire) {

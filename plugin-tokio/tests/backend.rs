@@ -1,7 +1,7 @@
 //! An async backend, called as a host calls it.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     sync::{
         Arc, Barrier, Weak,
         atomic::{AtomicUsize, Ordering},
@@ -39,6 +39,8 @@ struct Obedient {
 thread_local! {
     /// What a task of the backend has that was opened last. `open` is called on this thread.
     static HELD: RefCell<Weak<()>> = const { RefCell::new(Weak::new()) };
+    /// Whether a backend of [`PerCall`] was closed on this thread.
+    static CLOSED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Where two calls meet.
@@ -73,6 +75,17 @@ impl Obedient {
                 Ok(()) => Outcome::Delivered,
                 Err(error) => Outcome::retry(error.to_string()),
             },
+            _ if name.starts_with("connect ") => {
+                // A task has the connection, as with a client that uses its connections again.
+                let connected = TcpStream::connect(name["connect ".len()..].to_owned());
+                let stream = connected.await.expect("it listens");
+                tokio::spawn(async move {
+                    for_ever().await;
+                    drop(stream);
+                });
+                for_ever().await;
+                Outcome::Delivered
+            }
             "thread" => Outcome::rejected(runtime_thread().await),
             "value" => self.value(call),
             "value of two" => {
@@ -198,6 +211,7 @@ impl AsyncBackend for PerCall {
     }
 
     async fn close(&self, call: &Call<'_>) -> Result<(), Error> {
+        CLOSED.set(true);
         self.0.close(call).await
     }
 }
@@ -263,6 +277,20 @@ fn a_call_that_the_host_cancels_is_dropped() {
     let report = send(host, &backend, &["hang", "deliver"]);
     let why = Outcome::retry("the host no longer waits for it");
     assert_eq!(report.outcomes, [Some(why), Some(Outcome::Delivered)]);
+}
+
+#[test]
+fn a_connection_of_a_cancelled_call_is_closed_when_the_call_returns() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("connect {}", listener.local_addr().expect("bound"));
+    let backend = open::<PerCall>();
+    let host = TestHost::new().timeout(Duration::MAX).cancelled_after(Duration::from_millis(1));
+    assert!(!send(host, &backend, &[&url]).is_delivered());
+    let (mut connection, _) = listener.accept().expect("a connection");
+    connection.set_read_timeout(Some(Duration::from_secs(60))).expect("not zero");
+    assert_eq!(std::io::Read::read(&mut connection, &mut [0]).expect("the end"), 0);
+    TestHost::new().close(&backend).expect("it closes");
+    assert!(CLOSED.get(), "although the call has ended the only runtime");
 }
 
 #[test]

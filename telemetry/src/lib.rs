@@ -80,7 +80,7 @@ pub use crate::schedule::scheduler::LastReload;
 #[cfg(feature = "clap")]
 pub use crate::user::commands;
 pub use crate::user::doctor::{Finding, Verdict};
-pub use crate::user::opt_out::{DisableReport, Discarded, ResetReport};
+pub use crate::user::opt_out::{DisableReport, Discarded, ResetReport, UnconfirmedEvents};
 pub use crate::user::show::{OutgoingBatch, ShowReport};
 pub use crate::user::status::{BackendStatus, Status};
 

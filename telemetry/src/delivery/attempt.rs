@@ -30,6 +30,17 @@ pub(crate) struct Attempt {
     pub(crate) to_be_noted: bool,
 }
 
+impl Attempt {
+    /// The number of events that may arrive, or have arrived, although the backend has not said so; `None` when it was given
+    /// none.
+    pub(super) fn unconfirmed(&self) -> Option<u64> {
+        let is_final = |outcome: &Outcome| matches!(outcome, Outcome::Delivered | Outcome::Rejected { .. });
+        let given = self.answers.iter().filter(|answer| answer.handed_over);
+        let is_open = |answer: &&Answer| !answer.outcome.as_ref().is_some_and(is_final);
+        (given.clone().next().is_some()).then(|| given.filter(is_open).count() as u64)
+    }
+}
+
 /// The result of one call.
 pub(crate) struct Called {
     pub(crate) report: Report,

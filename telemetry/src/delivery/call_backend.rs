@@ -1,4 +1,5 @@
-//! One attempt of a pass with a batch: opens the backend, looks again at time and consent, commits, and calls.
+//! One attempt of a pass with a batch: opens the backend, records what it is given, looks again at time and consent, commits,
+//! and calls.
 
 use std::{sync::Arc, time::Duration};
 
@@ -39,16 +40,23 @@ pub(super) fn call_backend<C>(
     if left(pass.deadline).is_zero() {
         return Err(Unsent::Late);
     }
-    let was_open = target.opened().is_some();
     let backend = target.open(left(pass.deadline)).map_err(Unsent::Unopened)?;
-    if left(pass.deadline).is_zero() || !(was_open || wanted()) {
-        return Err(Unsent::Late);
-    }
-    let committed = match pass.config.mode {
-        DeliveryMode::AtMostOnce => Some(commit().map_err(Unsent::Uncommitted)?),
-        DeliveryMode::AtLeastOnce => None,
+    let unconfirmed = |number| pass.unconfirmed.as_ref().map_or(0, |record| record.set(&target.name, number));
+    let before = unconfirmed(buffer.len() as u64);
+    // Also because opening may have taken long.
+    let committed = if left(pass.deadline).is_zero() || !wanted() {
+        Err(Unsent::Late)
+    } else if pass.config.mode == DeliveryMode::AtMostOnce {
+        commit().map(Some).map_err(Unsent::Uncommitted)
+    } else {
+        Ok(None)
     };
+    let committed = committed.inspect_err(|_| {
+        unconfirmed(before);
+    })?;
     let batch = buffer.into_batch(Arc::clone(&pass.slot));
     let timeout = target.options.timeout;
-    Ok((attempt_while(&backend, &batch, timeout, pass.deadline, wanted, note_after), committed))
+    let attempt = attempt_while(&backend, &batch, timeout, pass.deadline, wanted, note_after);
+    unconfirmed(attempt.unconfirmed().unwrap_or(before));
+    Ok((attempt, committed))
 }

@@ -28,5 +28,6 @@ pub(crate) mod send;
 pub(crate) mod settle;
 #[cfg(test)]
 mod tests;
+pub(crate) mod unconfirmed;
 pub(crate) mod wake_signal;
 pub(crate) mod workers;

@@ -13,6 +13,7 @@ use crate::consent::consent::Collection;
 use crate::delivery::backend_state::{BackendState, States};
 use crate::delivery::in_flight_lock::{InFlightLock, Slot};
 use crate::delivery::settle::DeliveryMode;
+use crate::delivery::unconfirmed::{UnconfirmedFile, UnconfirmedRecord};
 use crate::delivery::wake_signal::WakeSignal;
 use crate::event::defaults::EventDefaults;
 use crate::process::lock;
@@ -31,6 +32,8 @@ pub(crate) struct DeliveryConfig {
     pub(crate) spool: Spool,
     pub(crate) states: States,
     pub(crate) in_flight: InFlightLock,
+    /// The record of unconfirmed events; `None` when all events stay on this machine.
+    pub(crate) unconfirmed: Option<UnconfirmedFile>,
     pub(crate) mode: DeliveryMode,
     pub(crate) fill: EventDefaults,
     /// The consent by which the backends were chosen.
@@ -49,6 +52,7 @@ pub(super) struct PassContext {
     deliverer: Mutex<Deliverer>,
     /// The slot for the batches of all calls.
     pub(super) slot: Arc<Slot>,
+    pub(super) unconfirmed: Option<UnconfirmedRecord>,
     pub(super) deadline: Instant,
     stop: Arc<AtomicBool>,
     /// Whether the log says that a delivery could not be noted.
@@ -72,6 +76,7 @@ impl PassContext {
             config: Arc::clone(config),
             deliverer: Mutex::new(deliverer),
             slot,
+            unconfirmed: config.unconfirmed.as_ref().map(UnconfirmedRecord::new),
             deadline,
             stop: Arc::clone(stop),
             unnoted: AtomicBool::new(false),

@@ -18,6 +18,7 @@ use crate::delivery::backend_state::States;
 use crate::delivery::in_flight_lock::InFlightLock;
 use crate::delivery::pass::SpoolDelivery;
 use crate::delivery::pass_context::{ConsentCheck, DeliveryConfig};
+use crate::delivery::unconfirmed::UnconfirmedFile;
 use crate::detached::job::{DeliveryJob, JobBackend};
 use crate::detached::lock::Mark;
 use crate::detached::{holder, job, lock};
@@ -124,6 +125,7 @@ impl Delivery {
             spool: spools.get(job.local).clone(),
             states: States::new(data, &Arc::default()),
             in_flight: InFlightLock::new(data),
+            unconfirmed: (!job.local).then(|| UnconfirmedFile::new(data)),
             mode: job.mode,
             fill,
             collection: job.collection,

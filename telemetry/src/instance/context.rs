@@ -14,6 +14,7 @@ use crate::delivery::backends::Backends;
 use crate::delivery::in_flight_lock::InFlightLock;
 use crate::delivery::pass::SpoolDelivery;
 use crate::delivery::pass_context::{ConsentCheck, DeliveryConfig};
+use crate::delivery::unconfirmed::UnconfirmedFile;
 use crate::error::Error;
 use crate::event::batch_buffer::EventBuffer;
 use crate::event::defaults::{EventDefaults, os_version};
@@ -203,6 +204,10 @@ impl Context {
         self.trusted_data().map(InFlightLock::new)
     }
 
+    pub(crate) fn unconfirmed(&self) -> Option<UnconfirmedFile> {
+        self.trusted_data().map(UnconfirmedFile::new)
+    }
+
     /// What delivers under `collection`, to the backends of the table from now on; `None` without a folder.
     pub(crate) fn delivery(&self, collection: Collection, backends: &Arc<Backends>) -> Option<SpoolDelivery> {
         let Selected { targets, info, .. } = self.select_for(collection);
@@ -216,6 +221,7 @@ impl Context {
             spool: self.spools.as_ref()?.get(local).clone(),
             states: self.states()?,
             in_flight: self.in_flight()?,
+            unconfirmed: self.unconfirmed().filter(|_| !local),
             mode: self.settings.mode,
             fill: self.fill(),
             collection,

@@ -34,7 +34,7 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
-use jackfield_loader::{ForeignText, to_json};
+use jackfield_loader::{ForeignText, count, to_json};
 use serde::Serialize;
 use serde_json::json;
 
@@ -43,7 +43,7 @@ use crate::consent::consent::Collection;
 use crate::error::Error;
 use crate::identity::deletion::ReceiptOutcome;
 use crate::user::doctor::Verdict;
-use crate::user::opt_out::Discarded;
+use crate::user::opt_out::{Discarded, UnconfirmedEvents};
 
 /// The time for each backend to answer a request for deletion.
 const DELETION: Duration = Duration::from_secs(10);
@@ -178,6 +178,7 @@ fn disable(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
         let object = json!({
             "disabled": !enforced, "because": disabled.consent.why.to_string(),
             "still_sending": disabled.pending == Discarded::StillSending, "not_discarded": not_discarded,
+            "unconfirmed": disabled.unconfirmed,
         });
         write_json(out, &object)?;
     } else if enforced {
@@ -188,14 +189,12 @@ fn disable(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
         )?;
     } else {
         writeln!(out, "Telemetry disabled.")?;
-        match not_discarded {
-            None if disabled.pending == Discarded::StillSending => {}
-            None => writeln!(out, "All pending events have been discarded.")?,
-            Some(reason) => writeln!(out, "{NOT_DISCARDED}: {reason}")?,
+        match &disabled.pending {
+            Discarded::All => writeln!(out, "All pending events have been discarded.")?,
+            Discarded::Failed(reason) => writeln!(out, "{NOT_DISCARDED}: {reason}")?,
+            _ => writeln!(out, "The events that waited have been discarded.")?,
         }
-        if disabled.pending == Discarded::StillSending {
-            writeln!(out, "{STILL_SENDING}")?;
-        }
+        write_unconfirmed(out, &disabled.pending, &disabled.unconfirmed)?;
     }
     Ok(!enforced && not_discarded.is_none())
 }
@@ -207,8 +206,36 @@ fn not_discarded(pending: &Discarded) -> Option<&str> {
     }
 }
 
-const STILL_SENDING: &str = "The events that waited have been discarded, except those of a call of a backend that had begun before and has not \
-     come back yet: they may still arrive. No call follows it.";
+/// Says which events may arrive although everything that waited is discarded.
+fn write_unconfirmed(
+    out: &mut dyn Write,
+    pending: &Discarded,
+    unconfirmed: &[UnconfirmedEvents],
+) -> io::Result<()> {
+    if !unconfirmed.is_empty() {
+        writeln!(
+            out,
+            "These events had been given to a backend, which has not confirmed them.\n\
+             They may have arrived, or still arrive:"
+        )?;
+        for UnconfirmedEvents { backend, events } in unconfirmed {
+            writeln!(out, "  {backend}: {}", count(*events, "event"))?;
+        }
+    } else if *pending == Discarded::ExceptUnconfirmed {
+        writeln!(
+            out,
+            "The record of what backends were given can't be read, so some events may have arrived, or still arrive."
+        )?;
+    }
+    if *pending == Discarded::StillSending {
+        writeln!(
+            out,
+            "A call of a backend that had begun before has not come back yet: its events may still arrive.\n\
+             No call follows it."
+        )?;
+    }
+    Ok(())
+}
 
 const NOT_DISCARDED: &str = "Not all of what is stored on this machine could be discarded; none of it is sent without \
                              consent. Mend this and run the command again";
@@ -230,7 +257,7 @@ fn reset(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
             "machine_id": reset.machine_id, "receipts": reset.receipts, "next_machine_id": reset.next_machine_id,
             "machine_id_changed": reset.id_kept.is_none(), "machine_id_kept": reset.id_kept,
             "disabled": !enforced, "still_sending": reset.pending == Discarded::StillSending,
-            "not_discarded": not_discarded,
+            "not_discarded": not_discarded, "unconfirmed": reset.unconfirmed,
         });
         write_json(out, &object)?;
         return Ok(done);
@@ -251,7 +278,7 @@ fn reset(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
         None => writeln!(out, "The machine ID is another one from now on: {}.", reset.next_machine_id)?,
         Some(reason) => writeln!(out, "The machine ID is kept: {reason}.")?,
     }
-    if failed {
+    if failed || (sent && reset.pending.may_arrive()) {
         writeln!(out, "Run this again to repeat the request.")?;
     }
     if let Some(help) = telemetry.help().filter(|_| !sent || failed) {
@@ -266,9 +293,7 @@ fn reset(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
     if enforced {
         writeln!(out, "It is {}.", reset.consent.why)?;
     }
-    if reset.pending == Discarded::StillSending {
-        writeln!(out, "{STILL_SENDING}")?;
-    }
+    write_unconfirmed(out, &reset.pending, &reset.unconfirmed)?;
     Ok(done)
 }
 

@@ -6,10 +6,12 @@ use std::{
 };
 
 use jackfield_loader::{files::remove, plugin_api::Deletion};
+use serde::Serialize;
 
 use crate::api::telemetry::Telemetry;
 use crate::consent::consent::{Collection, Consent};
 use crate::consent::source::ConsentSource;
+use crate::delivery::unconfirmed::{Unconfirmed, UnconfirmedFile};
 use crate::error::Error;
 use crate::event::event::{Event, EventKind};
 use crate::files::data_refusal;
@@ -30,15 +32,29 @@ const NOTICED: Duration = ConsentSource::MAX_AGE.saturating_add(Duration::from_m
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Discarded {
-    /// No event waits, and none is being sent.
+    /// No event waits, and no backend has an event that it has not confirmed.
     All,
-    /// No event waits, but a call of a backend still runs in some process. The call began before, and has not ended although
-    /// it was cancelled. It may still send its events; no other call follows.
+    /// No event waits. Some that waited were given to backends before, which have not confirmed them: they may have arrived,
+    /// or still arrive. `unconfirmed` of the report has them. A call that ran was ended.
+    ExceptUnconfirmed,
+    /// As [`ExceptUnconfirmed`](Self::ExceptUnconfirmed), but a call of a backend still runs in some process. The call began
+    /// before, and has not ended although it was cancelled. It may still send its events; no other call follows.
     StillSending,
     /// Events are kept, because telemetry is forced on.
     Nothing,
     /// Some events could not be discarded: the reason and the place, in one line. Without consent they are not sent.
     Failed(String),
+}
+
+/// Events that a backend was given before consent was withdrawn, and has not confirmed. They are not sent again. Whether they
+/// have left the machine is not known: a server may have them, and even one that could not be reached is named.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct UnconfirmedEvents {
+    /// The name of the backend.
+    pub backend: String,
+    /// The number of events.
+    pub events: u64,
 }
 
 /// The result of [`Telemetry::disable`].
@@ -49,6 +65,8 @@ pub struct DisableReport {
     pub consent: Consent,
     /// What happened to waiting events.
     pub pending: Discarded,
+    /// Events that may have arrived, or still arrive.
+    pub unconfirmed: Vec<UnconfirmedEvents>,
 }
 
 /// The result of [`Telemetry::reset`].
@@ -59,13 +77,15 @@ pub struct ResetReport {
     pub machine_id: String,
     /// The receipts of all backends and further recipients.
     pub receipts: Vec<Receipt>,
-    /// The id from now on. It is a new one when a recipient has accepted the request and none has failed, or when there is no
-    /// recipient. Otherwise it is the same, so that the request can be repeated.
+    /// The id from now on. It is a new one when there is no recipient; or when one has accepted the request, none has failed,
+    /// and no event may arrive after the request. Otherwise it is the same, so that the request can be repeated.
     pub next_machine_id: String,
     /// The reason why the id is the same.
     pub id_kept: Option<String>,
     /// What happened to waiting events.
     pub pending: Discarded,
+    /// Events that may have arrived, or still arrive.
+    pub unconfirmed: Vec<UnconfirmedEvents>,
     /// The consent in force.
     pub consent: Consent,
 }
@@ -98,8 +118,11 @@ impl Telemetry {
         let context = self.context();
         let consent = context.consent.disable()?;
         context.gate.look_again();
-        let pending = if consent.is_enabled() { Discarded::Nothing } else { context.discard().0 };
-        Ok(DisableReport { consent, pending })
+        if consent.is_enabled() {
+            return Ok(DisableReport { consent, pending: Discarded::Nothing, unconfirmed: Vec::new() });
+        }
+        let Withdrawn { pending, unconfirmed, .. } = context.discard();
+        Ok(DisableReport { consent, pending, unconfirmed })
     }
 
     /// Withdraws consent, drops waiting events, dead letters and the local log, and requests the deletion of this machine's
@@ -112,7 +135,7 @@ impl Telemetry {
         let context = self.context();
         let consent = context.consent.disable()?;
         context.gate.look_again();
-        let (mut pending, claims) = context.discard();
+        let Withdrawn { mut pending, unconfirmed, claims } = context.discard();
         if let Err(error) = context.forget_local_log() {
             pending = pending.and_failed(&error.to_string());
         }
@@ -123,9 +146,14 @@ impl Telemetry {
             .extend(context.settings.requestors.iter().map(|by| Receipt::new(&*by.name, by.by.request(&id))));
         context.forget_recorder();
         drop(claims);
-        let (next_machine_id, id_kept) =
-            rotate(&machine_id, id.clone(), context.data.as_deref().and_then(data_refusal), &receipts);
-        Ok(ResetReport { machine_id: id, receipts, next_machine_id, id_kept, pending, consent })
+        let (next_machine_id, id_kept) = rotate(
+            &machine_id,
+            id.clone(),
+            context.data.as_deref().and_then(data_refusal),
+            &receipts,
+            &pending,
+        );
+        Ok(ResetReport { machine_id: id, receipts, next_machine_id, id_kept, pending, unconfirmed, consent })
     }
 }
 
@@ -135,12 +163,15 @@ fn rotate(
     old: String,
     refused: Option<String>,
     receipts: &[Receipt],
+    pending: &Discarded,
 ) -> (String, Option<String>) {
     let any = |outcome| receipts.iter().any(|receipt| receipt.outcome == outcome);
     let reason = if any(ReceiptOutcome::Failed) {
         "a request failed and can be repeated under it".to_owned()
     } else if !receipts.is_empty() && !any(ReceiptOutcome::Sent) {
         "nobody has acknowledged the request, which needs it".to_owned()
+    } else if !receipts.is_empty() && pending.may_arrive() {
+        "events may arrive under it after the request".to_owned()
     } else if let Some(reason) = refused {
         reason
     } else {
@@ -153,6 +184,11 @@ fn rotate(
 }
 
 impl Discarded {
+    /// Whether events may arrive although none waits any more.
+    pub(crate) fn may_arrive(&self) -> bool {
+        matches!(self, Self::ExceptUnconfirmed | Self::StillSending)
+    }
+
     fn and_failed(self, reason: &str) -> Self {
         match self {
             // Both spools report the same about their common folder.
@@ -163,13 +199,27 @@ impl Discarded {
     }
 }
 
+/// What the withdrawal of consent has brought about.
+struct Withdrawn {
+    pending: Discarded,
+    unconfirmed: Vec<UnconfirmedEvents>,
+    /// While they are held, no process delivers.
+    claims: Vec<Claim>,
+}
+
 impl Context {
     /// Waits until deliveries have ended and every process has noticed, then drops all events and the states of the backends.
-    /// While the claims are held, no process delivers.
-    fn discard(&self) -> (Discarded, Vec<Claim>) {
+    /// The caller has withdrawn consent.
+    fn discard(&self) -> Withdrawn {
         let mut claims = Vec::new();
-        let Some(spools) = &self.spools else { return (Discarded::All, claims) };
+        let Some(spools) = &self.spools else {
+            return Withdrawn { pending: Discarded::All, unconfirmed: Vec::new(), claims };
+        };
         let now = Instant::now();
+        // Now, because a call that ends well in the meantime has delivered its events all the same.
+        let record = self.unconfirmed();
+        let recorded = || record.as_ref().map_or_else(|| Some(Unconfirmed::default()), UnconfirmedFile::read);
+        let before = recorded();
         let (noticed, deadline) = (now + NOTICED, now + PATIENCE);
         let (mut discarded, mut ended) = (Discarded::All, true);
         for spool in spools.both() {
@@ -194,10 +244,19 @@ impl Context {
         {
             tracing::debug!("the state of the backends stays: {error}");
         }
+        // And again, because an attempt that began before has recorded what it leaves.
+        let (are_known, unconfirmed) = merge(before, recorded());
+        if let Some(record) = &record
+            && let Err(error) = record.forget()
+        {
+            tracing::debug!("the record of unconfirmed events stays: {error}");
+        }
         if discarded == Discarded::All && !ended {
             discarded = Discarded::StillSending;
+        } else if discarded == Discarded::All && !(are_known && unconfirmed.is_empty()) {
+            discarded = Discarded::ExceptUnconfirmed;
         }
-        (discarded, claims)
+        Withdrawn { pending: discarded, unconfirmed, claims }
     }
 
     fn forget_local_log(&self) -> Result<(), Error> {
@@ -230,6 +289,17 @@ impl Context {
             })
             .collect()
     }
+}
+
+/// Whether both records could be read, and the greater number of each backend.
+fn merge(before: Option<Unconfirmed>, after: Option<Unconfirmed>) -> (bool, Vec<UnconfirmedEvents>) {
+    let are_known = before.is_some() && after.is_some();
+    let mut merged = before.unwrap_or_default();
+    for (backend, number) in after.unwrap_or_default() {
+        let known = merged.entry(backend).or_default();
+        *known = number.max(*known);
+    }
+    (are_known, merged.into_iter().map(|(backend, events)| UnconfirmedEvents { backend, events }).collect())
 }
 
 fn conceal(deletion: Deletion, conceal: impl Fn(&str) -> String) -> Deletion {

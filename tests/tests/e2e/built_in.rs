@@ -17,13 +17,13 @@ use jackfield_tests::{
 use serde_json::Value;
 
 /// A machine whose only file of the tool is its executable.
-struct Machine {
+pub(crate) struct Machine {
     home: tempfile::TempDir,
     tool: &'static str,
 }
 
 impl Machine {
-    fn new(tool: &'static str) -> Self {
+    pub(crate) fn new(tool: &'static str) -> Self {
         Self::with(&Build::package("fixture-embedded"), tool)
     }
 
@@ -45,7 +45,7 @@ impl Machine {
         machine
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.home.path().join(name)
     }
 
@@ -55,7 +55,7 @@ impl Machine {
         self.write_ops(&format!("[[backend]]\nplugin = \"http\"\nconfig = {{ url = \"{url}\" }}\n{more}"));
     }
 
-    fn write_ops(&self, text: &str) {
+    pub(crate) fn write_ops(&self, text: &str) {
         fs::write(self.path("ops.toml"), text).expect("writable");
     }
 
@@ -64,7 +64,7 @@ impl Machine {
         fs::copy(library, self.path(".local/lib/jackfield").join(name)).expect("copied");
     }
 
-    fn run(&self, words: &str) -> Output {
+    pub(crate) fn run(&self, words: &str) -> Output {
         let output = self.end(words);
         assert!(output.status.success(), "{output:?}");
         output
@@ -72,6 +72,10 @@ impl Machine {
 
     /// Runs the tool, however it ends.
     fn end(&self, words: &str) -> Output {
+        self.command(words).output().expect("starts")
+    }
+
+    pub(crate) fn command(&self, words: &str) -> Command {
         let prefix = self.tool.to_uppercase();
         let mut command = Command::new(self.path("bin").join(self.tool));
         command.args(words.split_whitespace()).env_clear().env("HOME", self.home.path());
@@ -79,10 +83,10 @@ impl Machine {
         if self.path("ops.toml").exists() {
             command.env(format!("{prefix}_TELEMETRY_CONFIG"), self.path("ops.toml"));
         }
-        command.output().expect("starts")
+        command
     }
 
-    fn status(&self) -> Value {
+    pub(crate) fn status(&self) -> Value {
         let output = self.run("status-json");
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
     }
@@ -98,7 +102,7 @@ impl Machine {
     }
 }
 
-fn out(output: &Output) -> String {
+pub(crate) fn out(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 

@@ -52,6 +52,8 @@ mod logs;
 mod mistakes;
 mod new;
 mod operating;
+#[cfg(target_os = "linux")]
+mod opt_out;
 mod otlp;
 mod otlp_encoding;
 

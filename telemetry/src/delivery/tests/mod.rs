@@ -24,6 +24,7 @@ use crate::delivery::pass::SpoolDelivery;
 use crate::delivery::pass_context::{ConsentCheck, DeliveryConfig};
 use crate::delivery::settle::DeliveryMode;
 use crate::delivery::settle::{BackendFailure, Settlement};
+use crate::delivery::unconfirmed::UnconfirmedFile;
 use crate::event::batch_buffer::EventBuffer;
 use crate::event::defaults::EventDefaults;
 use crate::spool::handle::Spool;
@@ -99,6 +100,7 @@ fn delivery_to(
         spool: spool(home),
         states: States::new(home, &Arc::default()),
         in_flight: InFlightLock::new(home),
+        unconfirmed: Some(UnconfirmedFile::new(home)),
         mode,
         fill: EventDefaults::new("tool", "1"),
         collection: Collection::On,
