@@ -177,7 +177,7 @@ impl Telemetry {
         if !context.enabled {
             return Ok(FirstRun::NotAsked);
         }
-        let asked = context.consent.first_run(&context.settings.tool, context.settings.extended, prompt);
+        let asked = context.consent.first_run(&context.settings.tool, context.settings.extended(), prompt);
         context.gate.look_again();
         asked
     }

@@ -29,11 +29,11 @@ fn an_answered_question_is_stored_and_does_not_come_again() {
     for (answer, expected) in [(Answer::Yes, true), (Answer::No, false)] {
         let user = User::new();
         let mut prompt = scripted(answer);
-        let FirstRun::Answered(consent) = user.source().first_run("tool", false, &mut prompt).unwrap() else {
+        let FirstRun::Answered(consent) = user.source().first_run("tool", None, &mut prompt).unwrap() else {
             panic!("not answered")
         };
         assert_eq!(consent.is_enabled(), expected);
-        assert_eq!(user.source().first_run("tool", false, &mut prompt).unwrap(), FirstRun::NotAsked);
+        assert_eq!(user.source().first_run("tool", None, &mut prompt).unwrap(), FirstRun::NotAsked);
         assert_eq!(prompt.asked, 1);
     }
 }
@@ -43,7 +43,7 @@ fn a_skipped_question_stores_nothing_and_comes_again() {
     let user = User::new();
     let mut prompt = scripted(Answer::Skipped);
     for _ in 0..2 {
-        assert_eq!(user.source().first_run("tool", false, &mut prompt).unwrap(), FirstRun::Skipped);
+        assert_eq!(user.source().first_run("tool", None, &mut prompt).unwrap(), FirstRun::Skipped);
     }
     assert_eq!(prompt.asked, 2);
     assert_eq!(fs::read_dir(user.folder.path()).unwrap().count(), 0);
@@ -52,7 +52,7 @@ fn a_skipped_question_stores_nothing_and_comes_again() {
 #[test]
 fn nobody_is_asked_where_nobody_is_there_or_something_has_decided() {
     let not_asked = |user: &User, mut prompt: Scripted| {
-        assert_eq!(user.source().first_run("tool", false, &mut prompt).unwrap(), FirstRun::NotAsked);
+        assert_eq!(user.source().first_run("tool", None, &mut prompt).unwrap(), FirstRun::NotAsked);
         assert_eq!(prompt.asked, 0);
     };
     not_asked(&User::new(), Scripted { interactive: false, ..scripted(Answer::Yes) });
@@ -78,7 +78,7 @@ fn nobody_is_asked_where_nobody_is_there_or_something_has_decided() {
     ] {
         let mut prompt = scripted(Answer::Yes);
         assert_eq!(
-            user.source_with(options).first_run("tool", false, &mut prompt).unwrap(),
+            user.source_with(options).first_run("tool", None, &mut prompt).unwrap(),
             FirstRun::NotAsked
         );
         assert_eq!(prompt.asked, 0);
@@ -99,7 +99,7 @@ fn an_answer_that_came_meanwhile_stays() {
         }
     }
     let user = User::new();
-    let FirstRun::Answered(consent) = user.source().first_run("tool", false, &mut Meanwhile(&user)).unwrap()
+    let FirstRun::Answered(consent) = user.source().first_run("tool", None, &mut Meanwhile(&user)).unwrap()
     else {
         panic!("not answered")
     };

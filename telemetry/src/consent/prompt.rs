@@ -5,6 +5,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 use crate::consent::consent::{Consent, ConsentReason, is_one_of, variable};
 use crate::consent::source::ConsentSource;
 use crate::error::Error;
+use crate::redact::personal::PersonalData;
 
 /// The user's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,11 +68,19 @@ pub enum FirstRun {
     Answered(Consent),
 }
 
+/// What is taken out of arguments and error messages, for people who decide about their collection.
+pub(crate) fn taken_out(personal_data: PersonalData) -> &'static str {
+    match personal_data {
+        PersonalData::Redact => "without secrets and personal data as far as they can be recognised",
+        PersonalData::Keep => "without secrets as far as they can be recognised, and with personal data",
+    }
+}
+
 /// The question, with a list of what is collected and what never is. It names the commands of the feature `clap`, which the
-/// tool has to mount; without the feature, the file and a variable. With `extended`, arguments and error messages are
-/// collected.
+/// tool has to mount; without the feature, the file and a variable. `extended` is for extended collection, of arguments and
+/// error messages: whether personal data are taken out of them.
 #[must_use]
-pub fn prompt_text(tool: &str, extended: bool) -> String {
+pub fn prompt_text(tool: &str, extended: Option<PersonalData>) -> String {
     let change = if cfg!(feature = "clap") {
         format!(
             "You can change your mind at any time with `{tool} telemetry enable` and `{tool} telemetry disable`."
@@ -81,14 +90,18 @@ pub fn prompt_text(tool: &str, extended: bool) -> String {
          DO_NOT_TRACK=1, ends it."
             .to_owned()
     };
-    let (also, never) = if extended {
-        (
-            "It also collects the arguments of commands and error messages, with secrets removed as far as they can be\n\
-             recognised; they may contain names of files, and whatever else you type.\n",
+    let (also, never) = match extended.map(taken_out) {
+        Some(taken_out) => (
+            format!(
+                "It also collects the arguments of commands and error messages,\n\
+                 {taken_out};\n\
+                 they may contain names of files, and whatever else you type.\n"
+            ),
             "Beyond that it collects no",
-        )
-    } else {
-        ("It never collects arguments of commands or error messages.\n", "Nor does it collect")
+        ),
+        None => {
+            ("It never collects arguments of commands or error messages.\n".to_owned(), "Nor does it collect")
+        }
     };
     format!(
         "{tool} can collect pseudonymous usage data: which commands run, how long they take and whether they succeed,\n\
@@ -110,7 +123,12 @@ impl ConsentSource {
     ///
     /// # Errors
     /// As [`enable`](Self::enable). A question that can't be asked counts as not answered.
-    pub fn first_run(&self, tool: &str, extended: bool, prompt: &mut dyn Prompt) -> Result<FirstRun, Error> {
+    pub fn first_run(
+        &self,
+        tool: &str,
+        extended: Option<PersonalData>,
+        prompt: &mut dyn Prompt,
+    ) -> Result<FirstRun, Error> {
         let set = |name: &str| {
             variable(self.environment(), name)
                 .is_some_and(|it| !is_one_of(it.value.as_raw(), &["0", "false"]))
@@ -153,7 +171,7 @@ mod tests {
 
     #[test]
     fn the_question_says_pseudonymous() {
-        for extended in [false, true] {
+        for extended in [None, Some(PersonalData::Redact), Some(PersonalData::Keep)] {
             let text = prompt_text("tool", extended);
             assert!(text.contains("pseudonymous") && !text.contains("anonymous "), "{text}");
             // A tool without the subcommands has the file and the variable.
@@ -165,14 +183,16 @@ mod tests {
 
     #[test]
     fn the_question_says_whether_arguments_and_error_messages_are_collected() {
-        let usage = prompt_text("tool", false);
+        let usage = prompt_text("tool", None);
         assert!(usage.contains("never collects arguments of commands or error messages"), "{usage}");
-        let extended = prompt_text("tool", true);
-        assert!(
-            extended.contains("also collects the arguments of commands and error messages"),
-            "{extended}"
-        );
-        assert!(extended.contains("secrets removed") && extended.contains("names of files"), "{extended}");
-        assert!(!extended.contains("never"), "{extended}");
+        for personal_data in [PersonalData::Redact, PersonalData::Keep] {
+            let extended = prompt_text("tool", Some(personal_data));
+            assert!(
+                extended.contains("also collects the arguments of commands and error messages"),
+                "{extended}"
+            );
+            assert!(extended.contains(taken_out(personal_data)), "{extended}");
+            assert!(extended.contains("names of files") && !extended.contains("never"), "{extended}");
+        }
     }
 }

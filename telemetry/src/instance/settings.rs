@@ -173,3 +173,10 @@ pub(crate) struct Settings {
     /// In a test of the tool: what takes the events instead of the spool.
     pub(crate) for_tests: Option<ForTests>,
 }
+
+impl Settings {
+    /// With extended collection, what happens to personal data in arguments and error messages.
+    pub(crate) fn extended(&self) -> Option<PersonalData> {
+        self.extended.then_some(self.personal_data)
+    }
+}

@@ -40,6 +40,7 @@ use serde_json::json;
 
 use crate::api::telemetry::Telemetry;
 use crate::consent::consent::Collection;
+use crate::consent::prompt::taken_out;
 use crate::error::Error;
 use crate::identity::deletion::ReceiptOutcome;
 use crate::user::doctor::Verdict;
@@ -151,11 +152,14 @@ fn enable(telemetry: &Telemetry, form: Form, out: &mut dyn Write) -> Done {
         let object = json!({ "enabled": enabled, "because": because, "extended": telemetry.is_extended() });
         write_json(out, &object)?;
     } else if enabled {
-        let except = if telemetry.is_extended() {
-            ", except for what stands in arguments and error messages:\n\
-             they are collected too, with secrets removed, and may contain names of files."
-        } else {
-            "."
+        let except = match telemetry.context().settings.extended() {
+            Some(personal_data) => format!(
+                ", except for what stands in arguments and error messages:\n\
+                 they are collected too, {},\n\
+                 and may contain names of files.",
+                taken_out(personal_data)
+            ),
+            None => ".".to_owned(),
         };
         let local = if consent.collection == Collection::LocalOnly { " (local-only)" } else { "" };
         writeln!(

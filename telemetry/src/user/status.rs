@@ -7,10 +7,12 @@ use serde::{Serialize, Serializer};
 
 use crate::api::telemetry::Telemetry;
 use crate::consent::consent::Collection;
+use crate::consent::prompt::taken_out;
 use crate::delivery::backend_state::BackendState;
 use crate::delivery::configured_backend::ConfiguredBackend;
 use crate::instance::select_backends::Selected;
 use crate::instance::settings::{Deliver, Settings};
+use crate::redact::personal::PersonalData;
 use crate::{detached, files};
 
 /// The status now. Its JSON has the members of these fields; its text is the output of `telemetry status`.
@@ -29,7 +31,7 @@ pub struct Status {
     /// The pseudonymous id of this machine for this tool.
     pub machine_id: String,
     /// What events contain.
-    pub collects: &'static str,
+    pub collects: String,
     /// The backends in force, and the reason.
     pub backend: String,
     /// The status of each backend.
@@ -194,7 +196,7 @@ impl Telemetry {
                 format!("{variable} does not count: all tools read it, and this one asks for its own")
             }),
             machine_id: context.machine_id().peek().id,
-            collects: collects(context.settings.extended),
+            collects: collects(context.settings.extended()),
             backend: info.to_string(),
             backends,
             gone,
@@ -229,11 +231,15 @@ fn delivery_text(settings: &Settings, targets: &[ConfiguredBackend]) -> String {
     }
 }
 
-fn collects(extended: bool) -> &'static str {
-    if extended {
-        "usage, and arguments and error messages with secrets removed (they may contain names of files)"
-    } else {
-        "usage (commands, durations, exit codes, versions); no arguments, no error messages"
+fn collects(extended: Option<PersonalData>) -> String {
+    match extended {
+        Some(personal_data) => format!(
+            "usage, and arguments and error messages, {} (they may contain names of files)",
+            taken_out(personal_data)
+        ),
+        None => {
+            "usage (commands, durations, exit codes, versions); no arguments, no error messages".to_owned()
+        }
     }
 }
 
