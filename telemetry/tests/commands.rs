@@ -51,9 +51,15 @@ fn status_says_that_a_spool_that_was_cut_may_lack_more() {
     let text = fs::read(&segment).expect("readable");
     fs::write(&segment, &text[..text.len() / 2 - 20]).expect("writable");
     let telemetry = consented();
+    let at_least_one = |telemetry: &Telemetry| {
+        let (_, out, _) = run(telemetry, &["status"]);
+        assert!(out.contains("\nDropped: at least 1 (damaged line)\n"), "{out}");
+    };
+    at_least_one(&telemetry);
+    assert_eq!(telemetry.status().events, 1, "before a delivery");
     telemetry.flush(Duration::from_secs(60));
-    let (_, out, _) = run(&telemetry, &["status"]);
-    assert!(out.contains("\nDropped: at least 1 (damaged line)\n"), "{out}");
+    at_least_one(&telemetry);
+    assert_eq!(telemetry.status().events, 0, "and once after it");
 }
 
 #[test]

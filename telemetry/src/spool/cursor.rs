@@ -208,11 +208,15 @@ impl Cursors {
             && self.backends.values().all(|places| places.get(segment).is_some_and(settled))
     }
 
+    /// Whether a damaged line at `offset` is counted.
+    pub(crate) fn is_damage_counted(&self, segment: &str, offset: u64) -> bool {
+        self.scanned.get(segment).is_some_and(|&until| offset < until)
+    }
+
     /// Counts the damaged lines among `offsets`, except for those that were counted before. All lines up to `scanned`
     /// are known now.
     pub(crate) fn count_damage(&mut self, segment: &str, offsets: impl Iterator<Item = u64>, scanned: u64) {
-        let until = self.scanned.get(segment).copied().unwrap_or(0);
-        let new = offsets.filter(|&offset| offset >= until).count() as u64;
+        let new = offsets.filter(|&offset| !self.is_damage_counted(segment, offset)).count() as u64;
         self.damaged += new;
         // Without damage there is nothing to be counted twice.
         if new > 0 {

@@ -48,7 +48,8 @@ pub struct BackendStats {
 }
 
 impl Spool {
-    /// The content of the spool, and the losses. Reads the events that are not settled; takes no lock.
+    /// The content of the spool, and the losses. Reads the events that are not settled. Takes no lock, but for a moment that of a
+    /// segment that ends with an incomplete line.
     #[must_use]
     pub fn stats(&self) -> SpoolStats {
         let store = &self.shared.store;
@@ -80,7 +81,7 @@ impl Spool {
         let Some(folder) = self.shared.store.folder("read")? else { return Ok(()) };
         let cursors = Cursors::load_or_default(&*folder);
         segment::list(&*folder)
-            .and_then(|listing| walk(&*folder, &listing, &cursors, |line, _, _, _| show(line)))
+            .and_then(|listing| walk(&*folder, &listing, &cursors, |line, _, _, _| show(line)).map(drop))
             .map_err(|source| self.shared.store.error("read", source))
     }
 
@@ -111,9 +112,6 @@ impl SpoolStats {
     fn read(&mut self, folder: &dyn Folder) -> io::Result<()> {
         let cursors = Cursors::load_or_default(folder);
         self.drops = Counters::load_with_marks(folder)?.drops;
-        if cursors.damaged > 0 {
-            *self.drops.entry(DropReason::Damaged).or_default() += cursors.damaged;
-        }
         self.rejected = dead_letters::load(folder)?.len() as u64;
         let listing = segment::list(folder)?;
         self.segments = listing.segments.len() as u64;
@@ -136,17 +134,23 @@ impl SpoolStats {
         });
         self.backends = backends.into_iter().map(|(name, stats)| (name.to_owned(), stats)).collect();
         self.foreign = listing.foreign;
-        done
+        let damaged = cursors.damaged + *done.as_ref().unwrap_or(&0);
+        if damaged > 0 {
+            *self.drops.entry(DropReason::Damaged).or_default() += damaged;
+        }
+        done.map(drop)
     }
 }
 
-/// Visits each whole line that at least one backend has not settled: line, time and name of its segment, offset.
+/// Visits each whole line that at least one backend has not settled: line, time and name of its segment, offset. Returns the
+/// number of torn lines that no delivery has counted.
 fn walk(
     folder: &dyn Folder,
     listing: &Listing,
     cursors: &Cursors,
     mut visit: impl FnMut(&[u8], u64, &str, u64) -> bool,
-) -> io::Result<()> {
+) -> io::Result<u64> {
+    let mut torn = 0;
     let mut buffer = Vec::new();
     for listed in &listing.segments {
         let name = listed.name.to_string();
@@ -164,15 +168,20 @@ fn walk(
                 Found::Line { offset, line } => {
                     let pending = !line.is_empty() && !cursors.is_settled_by_all(&name, offset);
                     if pending && !visit(line, listed.name.created_ms, &name, offset) {
-                        return Ok(());
+                        return Ok(torn);
                     }
                 }
                 Found::TooLong { .. } => {}
-                Found::End { .. } => break,
+                Found::End { offset, end } => {
+                    // A line of a segment with a writer is about to be completed.
+                    let is_new = offset < end && !cursors.is_damage_counted(&name, offset);
+                    torn += u64::from(is_new && file.try_lock()?);
+                    break;
+                }
             }
         }
     }
-    Ok(())
+    Ok(torn)
 }
 
 #[cfg(test)]
