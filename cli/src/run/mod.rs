@@ -55,7 +55,8 @@ pub(crate) const HELP: Help = Help {
     examples: "  jackfield run /var/log/tool/events.jsonl --watch\n  mkfifo /run/events && jackfield run /run/events --watch\n  \
          jackfield run --spools ~/.local/state --state /var/lib/jackfield\n  \
          jackfield run /run/events --listen 127.0.0.1:9464",
-    notes: "Lines are read into the spool of the state folder, by default ~/.local/state/jackfield/run,\n\
+    notes: "Events are sent as they are: nothing is redacted.\n\n\
+         Lines are read into the spool of the state folder, by default ~/.local/state/jackfield/run,\n\
          and then sent, so a run that is killed continues where it was. The spool has room for\n\
          --spool-size and 10,000,000 events. While it or the disk is full, nothing is read: the\n\
          writers of the input wait, nothing is lost, and `jackfield status` says so. Events that are\n\

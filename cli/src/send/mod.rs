@@ -41,7 +41,8 @@ pub(crate) const HELP: Help = Help {
     examples: "  jackfield send events.jsonl\n  tail -f events.jsonl | jackfield send --quiet\n  \
          jackfield send --only main jackfield-20260102T030405Z-42.main.undelivered.jsonl\n  \
          jackfield send --json events.jsonl | tail -n 1 | jq .backends",
-    notes: "Leftovers are files of mode 0600 in the folder of --leftovers, made when needed:\n  \
+    notes: "Events are sent as they are: nothing is redacted.\n\n\
+         Leftovers are files of mode 0600 in the folder of --leftovers, made when needed:\n  \
          jackfield-TIME-PID.BACKEND.undelivered.jsonl  events for `send --only BACKEND`\n  \
          jackfield-TIME-PID.BACKEND.rejected.jsonl     events that the backend has rejected\n  \
          jackfield-TIME-PID.bad-lines.txt              lines that are not events\n\

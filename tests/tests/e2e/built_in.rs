@@ -28,7 +28,7 @@ impl Machine {
     }
 
     /// One whose tool is built with `panic = "abort"`.
-    fn panic_abort() -> Self {
+    pub(crate) fn panic_abort() -> Self {
         Self::with(&Build::package("fixture-embedded").panic_abort(), "embedded")
     }
 
@@ -50,7 +50,7 @@ impl Machine {
     }
 
     /// The file of ops: a backend `http` for this server, and further lines.
-    fn ops(&self, server: &HttpServer, more: &str) {
+    pub(crate) fn ops(&self, server: &HttpServer, more: &str) {
         let url = server.url("/in");
         self.write_ops(&format!("[[backend]]\nplugin = \"http\"\nconfig = {{ url = \"{url}\" }}\n{more}"));
     }
@@ -71,7 +71,7 @@ impl Machine {
     }
 
     /// Runs the tool, however it ends.
-    fn end(&self, words: &str) -> Output {
+    pub(crate) fn end(&self, words: &str) -> Output {
         self.command(words).output().expect("starts")
     }
 

@@ -340,7 +340,7 @@ fn tests_are_told_from_helpers_and_ignored_tests() {
 }
 
 /// The tables of a page: for each the cells of its heading, and those of its rows.
-fn tables(page: &str) -> Vec<Vec<Vec<&str>>> {
+pub(crate) fn tables(page: &str) -> Vec<Vec<Vec<&str>>> {
     let mut tables = Vec::new();
     let mut open: Vec<Vec<&str>> = Vec::new();
     for line in page.lines().chain([""]) {

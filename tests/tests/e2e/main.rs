@@ -63,6 +63,8 @@ mod package;
 mod planted;
 mod plugins;
 mod posthog;
+#[cfg(target_os = "linux")]
+mod privacy;
 #[cfg(unix)]
 mod rabbitmq;
 #[cfg(unix)]
