@@ -532,7 +532,7 @@ fn twenty_runs_of_every_plugin_at_load_ten_fail_none() {
     let mut busy: Vec<_> = (0..8)
         .map(|_| Command::new("sh").args(["-c", "while :; do :; done"]).spawn().expect("a shell"))
         .collect();
-    let work: Mutex<Vec<_>> = Mutex::new((0..rounds).flat_map(|_| plugins.iter()).collect());
+    let work: Mutex<Vec<_>> = Mutex::new((0_usize..rounds).flat_map(|_| plugins.iter()).collect());
     let alarms = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for _ in 0..2 {
@@ -545,6 +545,8 @@ fn twenty_runs_of_every_plugin_at_load_ten_fail_none() {
                     let failed = report["checks"].as_array().expect("a list").iter();
                     let failed = failed.filter(|it| it["verdict"] == "fail");
                     let failed = failed.map(|it| format!("{name}: {}: {}", it["name"], it["found"]));
+                    let failed: Vec<_> = failed.collect();
+                    println!("{name}: {} false alarms {failed:?}", failed.len());
                     alarms.lock().expect("no panic").extend(failed);
                 }
             });
