@@ -189,6 +189,8 @@ pub(super) fn files(lang: Lang, name: &str, contract: Option<&Path>) -> Vec<File
     let path = contract.map_or_else(|| "contract".into(), Path::to_string_lossy);
     let path = serde_json::Value::from(path);
     let dependency = format!("{{ path = {path}, version = \"={VERSION}\" }}");
+    let for_tests =
+        format!("{{ path = {path}, version = \"={VERSION}\", features = [\"schema\", \"test-host\"] }}");
     let origin = match contract {
         None => {
             "the folder `contract` is a copy of that crate, which nothing else of Jackfield has to stand beside"
@@ -211,6 +213,7 @@ pub(super) fn files(lang: Lang, name: &str, contract: Option<&Path>) -> Vec<File
             .replace("@PANIC@", panic)
             .replace("@ORIGIN@", origin)
             .replace("@CONTRACT@", &dependency)
+            .replace("@CONTRACT_FOR_TESTS@", &for_tests)
             .replace("@VERSION@", VERSION)
             .replace("@NAME@", name)
     };
