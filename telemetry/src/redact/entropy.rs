@@ -119,7 +119,7 @@ fn is_aws_secret(token: &[u8]) -> bool {
 
 /// Whether the run is a checksum: `sha512-…` of package managers, or `SHA256:…` of ssh.
 fn is_checksum(text: &[u8], start: usize, end: usize) -> bool {
-    const LENGTHS: [(&str, usize); 3] = [("sha256-", 43), ("sha384-", 64), ("sha512-", 86)];
+    const LENGTHS: [(&str, usize); 4] = [("sha1-", 27), ("sha256-", 43), ("sha384-", 64), ("sha512-", 86)];
     let run = &text[start..end];
     let subresource =
         LENGTHS.iter().any(|(name, len)| run.starts_with(name.as_bytes()) && run.len() == name.len() + len);

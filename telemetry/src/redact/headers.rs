@@ -90,7 +90,8 @@ pub(super) fn authorization(text: &[u8], name: usize, from: usize, form: Form) -
         let refers = value_span::refers(text, blank, form) || values::is_placeholder(&text[blank..to]);
         return (to > blank && !refers).then_some(blank..to);
     }
-    if starts(text, value, REDACTED) || value >= text.len() {
+    let alone = known && text.get(word).is_none_or(|byte| is_line_end(*byte));
+    if alone || starts(text, value, REDACTED) || value >= text.len() {
         return None;
     }
     if value_span::refers(text, value, form) {

@@ -28,7 +28,7 @@ pub(super) enum Form {
 }
 
 /// The greatest number of blanks between a name, its mark and its value.
-pub(super) const GAP: usize = 16;
+pub(super) const GAP: usize = 48;
 
 /// A mark behind a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,15 +38,17 @@ pub(super) struct Mark {
     pub(super) value: usize,
     /// Whether the value is one only in quotes.
     pub(super) quoted: bool,
+    /// Whether the value stands for itself, as in a shell or a file of options, and is no name of a variable.
+    pub(super) literal: bool,
 }
 
 impl Mark {
     fn new(form: Form, value: usize) -> Self {
-        Self { form, value, quoted: false }
+        Self { form, value, quoted: false, literal: form == Form::Flag }
     }
 
     fn quoted(form: Form, value: usize) -> Self {
-        Self { form, value, quoted: true }
+        Self { form, value, quoted: true, literal: false }
     }
 }
 
@@ -113,6 +115,13 @@ pub(super) fn mark(text: &[u8], start: usize, end: usize) -> Option<Mark> {
         Some(b'>') if closed > end && is_attribute_of_name(text, start) => {
             return Some(Mark::new(Form::Element, closed + 1));
         }
+        // PHP: `s:8:"password";s:4:"…";`
+        Some(b';') if closed > end && starts(text, closed, ";s:") => {
+            let length = run_within(text, closed + 3, 8, |byte| byte.is_ascii_digit());
+            if starts(text, length, ":\"") {
+                return Some(Mark::quoted(Form::Equals, length + 1));
+            }
+        }
         // `secret("…")`, and in SQL `PASSWORD('…')`
         Some(b'(') if closed == end => {
             let value = run_within(text, end + 1, GAP, is_space);
@@ -133,6 +142,13 @@ pub(super) fn mark(text: &[u8], start: usize, end: usize) -> Option<Mark> {
             && let Some(value) = attribute(text, closed).or_else(|| default_of_variable(text, closed))
         {
             return Some(Mark::quoted(Form::Equals, value));
+        }
+        // `<setting name="password" serializeAs="String"><value>…</value>`
+        if closed > end && is_attribute_of_name(text, start) {
+            let close = run_within(text, closed, 64, |byte| !matches!(byte, b'<' | b'>'));
+            if starts(text, close, "><value>") {
+                return Some(Mark::new(Form::Element, close + "><value>".len()));
+            }
         }
         if closed == end
             && let Some(mark) = declared(text, start, end)
@@ -174,6 +190,9 @@ fn gap(text: &[u8], start: usize) -> usize {
             break;
         }
         let letter = run_within(text, at + 2, GAP, |byte| matches!(byte, b'0'..=b'?'));
+        if !text.get(letter).is_some_and(u8::is_ascii_alphabetic) {
+            break;
+        }
         at = run_within(text, text.len().min(letter + 1), GAP, is_blank);
     }
     at
@@ -213,7 +232,16 @@ fn assigned(text: &[u8], closed: usize) -> Option<Mark> {
         b"=>" if text.get(behind) == Some(&b'\n') => behind = run_within(text, behind, 64, is_space),
         _ => {}
     }
-    Some(Mark { form: sign.form, value: gap(text, behind), quoted: sign.quoted })
+    let literal = sign.form == Form::Equals && at == closed && !is_in_code(text, closed);
+    Some(Mark { form: sign.form, value: gap(text, behind), quoted: sign.quoted, literal })
+}
+
+/// Whether the pair whose name ends at `end` is an argument of a call: `connect(user=me, password=db_password)`.
+fn is_in_code(text: &[u8], end: usize) -> bool {
+    let name = text[..end].iter().rev().take(64).take_while(|byte| is_word(**byte)).count();
+    let before = text[..end - name].trim_ascii_end();
+    spend(GAP);
+    matches!(before.last(), Some(b'(' | b','))
 }
 
 /// The value in `name: type = "value"`, whose type begins at `start`.
@@ -254,7 +282,7 @@ fn argument(text: &[u8], start: usize, closed: usize) -> Option<Mark> {
     const SETTINGS: [&[u8]; 2] = [b"env", b"property"];
     let open = text[..start]
         .iter()
-        .rposition(|byte| !matches!(byte, b'\\' | b'.') && !is_quote(*byte) && !is_word(*byte))?;
+        .rposition(|byte| !matches!(byte, b'\\' | b'.' | b' ') && !is_quote(*byte) && !is_word(*byte))?;
     if text[open] != b'(' {
         return None;
     }
@@ -301,7 +329,10 @@ fn tag(text: &[u8], start: usize, end: usize) -> Option<Mark> {
 
 /// Whether the name in quotes that begins at `start` is the value of an attribute such as `name`.
 fn is_attribute_of_name(text: &[u8], start: usize) -> bool {
-    let before = &text[start.saturating_sub(8)..start];
+    // The name may be the end of a longer one, with dots.
+    let longer =
+        text[..start].iter().rev().take(64).take_while(|byte| is_word(**byte) || **byte == b'.').count();
+    let before = &text[(start - longer).saturating_sub(8)..start - longer];
     before.split_last().is_some_and(|(quote, before)| {
         is_quote(*quote) && [&b" key="[..], b" name="].iter().any(|it| before.ends_with(it))
     })
@@ -346,6 +377,21 @@ pub(super) fn value_before(text: &[u8], from: usize, start: usize) -> Option<Ran
     (inside.end < start - 1).then_some(inside)
 }
 
+/// The value in "invalid value '…' for '--name", whose flag begins at `start`: clap, cobra and others say so.
+pub(super) fn refused_value(text: &[u8], from: usize, start: usize) -> Option<Range<usize>> {
+    const LONGEST: usize = 256;
+    let from = from.max(start.saturating_sub(LONGEST));
+    let dashes = text[from..start].iter().rev().take_while(|byte| **byte == b'-').count();
+    let before = text[from..start - dashes]
+        .strip_suffix(b"'")
+        .or_else(|| text[from..start - dashes].strip_suffix(b"\""))?;
+    let (quote, inside) = before.strip_suffix(b" for ").filter(|_| dashes > 0)?.split_last()?;
+    spend(inside.len());
+    let open = inside.iter().rposition(|byte| byte == quote)?;
+    let said = [&b"value "[..], b"argument "].iter().any(|it| inside[..open].ends_with(it));
+    (is_quote(*quote) && said && open + 1 < inside.len()).then(|| from + open + 1..from + inside.len())
+}
+
 /// The value in `<add key="NAME" value="…"/>`.
 fn attribute(text: &[u8], closed: usize) -> Option<usize> {
     let name = run_within(text, closed, GAP, is_space);
@@ -379,6 +425,7 @@ fn closers(text: &[u8], end: usize) -> usize {
             }
             Some(b'\\' | b'"' | b'\'' | b'`' | b']') => at + 1,
             Some(b'%') if starts(text, at, "%22") => at + 3,
+            Some(b'&') if starts(text, at, "&quot;") => at + 6,
             Some(b'%') if starts_any_case(text, at, "%5d") => at + 3,
             _ => return at,
         };

@@ -23,9 +23,10 @@ pub(super) fn find(text: &[u8], start: usize, end: usize, may_be_name: bool) -> 
         return None;
     }
     if !may_be_name {
-        return in_sql(text, start, end).or_else(|| logs_in(text, start, end));
+        return in_sql(text, start, end).or_else(|| directive(text, start, end));
     }
     in_sql(text, start, end)
+        .or_else(|| directive(text, start, end))
         .or_else(|| said(text, start, end))
         .or_else(|| told(text, start, end))
         .or_else(|| sent(text, start, end))
@@ -36,7 +37,7 @@ pub(super) fn find(text: &[u8], start: usize, end: usize, may_be_name: bool) -> 
 /// The value behind the name from `start` to `end`, if it looks like a secret and not like a word of a sentence.
 fn said(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
     let mut from = run_within(text, end, GAP, is_blank);
-    let verbs = [&b"is"[..], b"was", b"ist", b"lautet", b"est", b"es"];
+    let verbs = [&b"is"[..], b"was", b"ist", b"lautet", b"est", b"es", "è".as_bytes(), "é".as_bytes()];
     let behind = |verb: &[u8]| {
         let behind = from + verb.len();
         text[from..]
@@ -61,6 +62,7 @@ fn said(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
     if !matches!(name, Name::Strong | Name::Weak) && !is_key {
         return None;
     }
+    let name = if is_key && phrase(text, end).is_some() { Name::Strong } else { name };
     let value = match inside {
         Some(inside) => inside,
         None => from..value_span::unquoted_end(text, from, Form::Flag),
@@ -80,7 +82,13 @@ fn said(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
                     && (phrase || found.iter().any(|byte| !byte.is_ascii_alphabetic() && !is_blank(*byte))))
         }
         (Name::Strong, true) => !values::is_nothing(found, false) && !values::is_plain_word(found),
-        (_, true) => verb.is_some() && found.len() >= SHORTEST && found.iter().any(u8::is_ascii_digit),
+        (_, true) => {
+            let expected = text[..start].trim_ascii_end().ends_with(b"expected");
+            found.len() >= SHORTEST
+                && found.iter().any(u8::is_ascii_digit)
+                && (verb.is_some()
+                    || (!expected && found.iter().all(|byte| is_word(*byte)) && has_both(found, 0, SHORTEST)))
+        }
         (Name::Strong, false) => is_one_word(found),
         // Digests and ids of tokens are no secrets.
         (_, false) => {
@@ -122,16 +130,19 @@ fn described(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
     (classify(&text[start..end]) == Name::Strong || phrase(text, end).is_some()).then_some(found)
 }
 
-/// The token in `vault login …`.
-fn logs_in(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
-    if &text[start..end] != b"login" || !text[..start].ends_with(b"vault ") {
+/// The value in `vault login …`, and behind words of configurations that have no other meaning.
+fn directive(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
+    const WORDS: [&[u8]; 4] = [b"requirepass", b"masterauth", b"bindpw", b"ConvertTo-SecureString"];
+    let word = &text[start..end];
+    let known = WORDS.contains(&word) || (word == b"login" && text[..start].ends_with(b"vault "));
+    if !known {
         return None;
     }
-    let from = run_within(text, end, GAP, is_blank);
-    let to = value_span::unquoted_end(text, from, Form::Flag);
-    let value = text.get(from..to)?;
-    let option = value.starts_with(b"-") || value.contains(&b'=');
-    (value.len() >= SHORTEST && !option && !values::is_missing(value)).then_some(from..to)
+    let range = value_span::said(text, run_within(text, end, GAP, is_blank));
+    let value = text.get(range.clone())?;
+    let option =
+        value.starts_with(b"-") || value.starts_with(b"$") || (value.contains(&b'=') && word == b"login");
+    (value.len() >= SHORTEST_SAID && !option && !values::is_missing(value)).then_some(range)
 }
 
 /// The cell of a table behind that with the name: `| password | … |`.
@@ -190,7 +201,7 @@ pub(super) fn described_behind(text: &[u8], end: usize) -> Option<Range<usize>> 
         && from > at + 1
         && text.get(to).is_none_or(|byte| is_line_end(*byte))
         && value.len() >= SHORTEST_SAID
-        && (letters >= 2 && digits >= 1 && !(counted && digits <= 2))
+        && (letters >= 2 && digits >= 1 && !(counted && digits <= 2 && !starts(text, end, " for ")))
         && !(version
             || address
             || values::is_plain_word(value)
@@ -280,6 +291,7 @@ fn told(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
     let found = text.get(value.clone())?;
     let none = values::is_missing(found)
         || found.starts_with(b"-")
+        || found.starts_with(b"./")
         || values::is_plain_word(found)
         || value_span::refers(text, from, Form::Flag);
     (!none).then_some(value)

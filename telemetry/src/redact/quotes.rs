@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::redact::bytes::{is_quote, is_space, run, run_within, spend, starts};
+use crate::redact::bytes::{is_line_end, is_quote, is_space, run, run_within, spend, starts};
 
 /// The text in the quotes that open at `start`, which may be escaped several times. It ends at the closing quote, or at
 /// the end.
@@ -11,6 +11,16 @@ pub(super) fn quoted(text: &[u8], start: usize) -> Option<Range<usize>> {
         let inside = start + 3;
         let mut at = inside;
         while at < text.len() && !starts(text, at, "%22") && !is_space(text[at]) {
+            at += 1;
+        }
+        spend(at - inside);
+        return Some(inside..at);
+    }
+    // A quote of a shell within a text in quotes, and one of HTML.
+    if let Some(quote) = ["'\"'\"'", "'\\''", "&quot;"].iter().find(|quote| starts(text, start, quote)) {
+        let inside = start + quote.len();
+        let mut at = inside;
+        while at < text.len() && !starts(text, at, quote) && !is_line_end(text[at]) {
             at += 1;
         }
         spend(at - inside);

@@ -144,6 +144,13 @@ impl Scan<'_> {
         // Most words are no names.
         let may_be_name = may_be_name(&text[at..end]);
         if may_be_name
+            && at > 0
+            && text[at - 1] == b'-'
+            && let Some(found) = self.before(at, end)
+        {
+            return Step { found: Some(Found { range: found, rule: Rule::Name }), next: end };
+        }
+        if may_be_name
             && let Some(step) = beginnings.iter().flatten().find_map(|from| announced(text, *from, end))
         {
             return step;
@@ -154,7 +161,7 @@ impl Scan<'_> {
         {
             return Step::over(found, Rule::Name);
         }
-        if may_be_name && let Some(found) = self.compared(at, end).or_else(|| self.before(at, end)) {
+        if may_be_name && let Some(found) = self.before(at, end) {
             return Step { found: Some(Found { range: found, rule: Rule::Name }), next: end };
         }
         if let Some(found) = prose::find(text, at, end, may_be_name) {
@@ -173,14 +180,21 @@ impl Scan<'_> {
         }
     }
 
-    /// The value that stands before its name in quotes, the word from `start` to `end`.
+    /// The value that stands before its name, the word from `start` to `end`.
     fn before(&self, start: usize, end: usize) -> Option<Range<usize>> {
         let text = self.text;
-        let quoted = start > 0 && is_quote(text[start - 1]) && text.get(end) == Some(&text[start - 1]);
-        if !quoted || classify(&text[start..end]) != Name::Strong {
-            return None;
-        }
-        let found = marks::value_before(text, self.taken, start)?;
+        let name = || classify(&text[start..end]);
+        let before = *text.get(start.checked_sub(1)?)?;
+        let found = match before {
+            b' ' => return self.compared(start, end),
+            b'-' if matches!(name(), Name::Strong | Name::Weak) => {
+                marks::refused_value(text, self.taken, start)?
+            }
+            quote if is_quote(quote) && text.get(end) == Some(&quote) && name() == Name::Strong => {
+                marks::value_before(text, self.taken, start)?
+            }
+            _ => return None,
+        };
         let value = &text[found.clone()];
         (value.len() >= 4 && !values::is_missing(value) && !values::is_plain_word(value)).then_some(found)
     }
@@ -230,7 +244,7 @@ fn labelled(text: &[u8], end: usize) -> Option<Range<usize>> {
     }
     if text[..end - label.len()].ends_with(b"--") {
         let value = run_within(text, end, marks::GAP, is_blank);
-        let mark = Mark { form: Form::Flag, value, quoted: false };
+        let mark = Mark { form: Form::Flag, value, quoted: false, literal: true };
         return (text.get(value) != Some(&b'-'))
             .then(|| value_span::find(text, mark, Name::Strong, false))?;
     }
@@ -284,7 +298,7 @@ fn announced(text: &[u8], start: usize, end: usize) -> Option<Step> {
         is_key = phrase.ends_with(b"key");
         name = if is_key { Name::Weak } else { Name::Strong };
     }
-    let Mark { form, value, quoted } = mark;
+    let Mark { form, value, quoted, .. } = mark;
     // `arn:aws:secretsmanager:eu:1:secret:db`, `:auth:compile`
     let chained = form == Form::Colon && start > 1 && text[start - 1] == b':';
     if name == Name::Weak && (chained || is_bound(text, start, value, form)) {
@@ -320,7 +334,8 @@ fn announced(text: &[u8], start: usize, end: usize) -> Option<Step> {
             (Rule::Name, value_span::map_values(text, from))
         }
         _ => {
-            let found = value_span::find(text, mark, name, is_key || in_prose(text, start));
+            let prose = is_key || is_of_machines(&text[start..end]) || in_prose(text, start);
+            let found = value_span::find(text, mark, name, prose);
             (Rule::Name, found.map(|found| prose::more_words(text, start, end, form, found)))
         }
     };
@@ -338,6 +353,13 @@ fn is_plural(name: &[u8]) -> bool {
         .any(|it| name.len() >= it.len() && name[name.len() - it.len()..].eq_ignore_ascii_case(it))
 }
 
+/// Whether machines choose values for this name, so that a sentence behind it is none: `GITHUB_TOKEN: unbound variable`.
+fn is_of_machines(name: &[u8]) -> bool {
+    let ends =
+        |end: &[u8]| name.len() > end.len() && name[name.len() - end.len()..].eq_ignore_ascii_case(end);
+    ends(b"_token") || ends(b"_key") || ends(b"_secret")
+}
+
 /// Whether a bound of a type follows: "`Token: Serialize`".
 fn is_bound(text: &[u8], start: usize, value: usize, form: Form) -> bool {
     let end = run_within(text, value, 64, |byte| byte.is_ascii_alphabetic() || byte == b':');
@@ -349,6 +371,8 @@ fn is_bound(text: &[u8], start: usize, value: usize, form: Form) -> bool {
 fn is_no_value(text: &[u8], start: usize, end: usize, value: usize) -> bool {
     let (name, found) = (&text[start..end], &text[value.min(text.len())..]);
     match name {
+        // "Submodule path 'vendor/token': checked out …"
+        _ if start > 0 && text[start - 1] == b'/' && text.get(end) == Some(&b'\'') => true,
         b"PWD" | b"pwd" | b"OLDPWD" => found.first() == Some(&b'/') && text.get(end) == Some(&b'='),
         b"passwd" => {
             let word = run_within(found, 0, 32, |byte| byte.is_ascii_alphabetic());

@@ -56,7 +56,8 @@ pub(super) fn user_part(text: &[u8], start: usize) -> Option<Range<usize>> {
         (sign + 1..end).rfind(goes_on).unwrap_or(sign)
     };
     let user = &text[start..sign];
-    let none = user.is_empty() || user == REDACTED.as_bytes() || values::is_all_placeholders(user);
+    let none =
+        user.is_empty() || user == b"git" || user == REDACTED.as_bytes() || values::is_all_placeholders(user);
     (!none).then_some(start..sign)
 }
 

@@ -10,7 +10,7 @@ use crate::redact::{entropy, values};
 
 /// The value that begins at the mark; `None` when it is missing or is no secret. `prose`: the name is in a sentence.
 pub(super) fn find(text: &[u8], mark: Mark, name: Name, prose: bool) -> Option<Range<usize>> {
-    let Mark { form, value: start, quoted: only_quoted } = mark;
+    let Mark { form, value: start, quoted: only_quoted, literal } = mark;
     text.get(start)?;
     if form == Form::Element {
         let weak = matches!(name, Name::Query | Name::Suspect);
@@ -49,8 +49,10 @@ pub(super) fn find(text: &[u8], mark: Mark, name: Name, prose: bool) -> Option<R
     if !quoted && (values::is_nothing(found, assigned) || (!assigned && values::is_plain_word(found))) {
         return None;
     }
-    let code = || !quoted && values::is_code(found, text.get(value.end).copied());
-    if found.len() <= LONGEST_REFERENCE && (values::is_reference(found, quoted) || code())
+    let next = text.get(value.end).copied();
+    let code =
+        || !quoted && (values::is_code(found, next) || (!literal && values::is_expression(found, next)));
+    if found.len() <= LONGEST_REFERENCE && (values::is_reference(found, quoted, literal) || code())
         || (quoted && (is_substitution(text, start, found) || is_rule(found)))
     {
         return None;
@@ -59,7 +61,12 @@ pub(super) fn find(text: &[u8], mark: Mark, name: Name, prose: bool) -> Option<R
         Name::Query => !is_token(found, 16),
         Name::Suspect => !is_suspicious(found),
         // "1a2b3c4 password: trim spaces"
-        Name::Strong if prose && form == Form::Colon && !quoted => begins_sentence(text, &value),
+        Name::Strong if form == Form::Colon && !quoted => {
+            (prose && begins_sentence(text, &value))
+                || (found.iter().all(u8::is_ascii_digit) && starts(text, value.end, " bytes"))
+        }
+        // `self.password = password`
+        Name::Strong if form == Form::Equals && !quoted && !literal => values::is_plain_word(found),
         // A function with such a name may take anything.
         _ if form == Form::Pair && !is_made_up(found) => true,
         // "unexpected token: `;`", "host auth:8080", "killed, sig=11", "auth: oauth2"
@@ -70,6 +77,7 @@ pub(super) fn find(text: &[u8], mark: Mark, name: Name, prose: bool) -> Option<R
                 || (quoted && (values::is_plain_word(found) || (prose && found.contains(&b' '))))
                 || (matches!(form, Form::Equals) && !quoted && values::is_plain_word(found))
                 || (prose && form == Form::Colon && found[0] == b'/')
+                || (!quoted && form == Form::Colon && begins_sentence(text, &value))
                 || (!found.iter().any(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80))
         }
         _ => false,
@@ -77,7 +85,11 @@ pub(super) fn find(text: &[u8], mark: Mark, name: Name, prose: bool) -> Option<R
     if keep {
         return None;
     }
-    Some(if opened.list && quoted { value.start..list_end(text, value.end) } else { value })
+    Some(match quoted {
+        true if opened.list => value.start..list_end(text, value.end),
+        true => changed(text, value),
+        false => value,
+    })
 }
 
 /// The longest reference to a value. Longer ones are values: a name in them is not looked at again, so that the time stays
@@ -186,6 +198,13 @@ fn block(text: &[u8], start: usize) -> usize {
     if line { next } else { start }
 }
 
+/// The value, and the new one behind an arrow, as Terraform prints them: `"old" -> "new"`.
+fn changed(text: &[u8], old: Range<usize>) -> Range<usize> {
+    let arrow = closers_of_string(text, old.end);
+    let new = starts(text, arrow, " -> ").then(|| quoted(text, arrow + 4)).flatten();
+    old.start..new.map_or(old.end, |new| new.end)
+}
+
 /// The end of the last string of a list whose first string ends at `end`.
 fn list_end(text: &[u8], end: usize) -> usize {
     const MOST: usize = 64;
@@ -248,7 +267,13 @@ fn opens_structure(text: &[u8], start: usize) -> bool {
 
 /// The text of an element with a closing tag.
 fn element(text: &[u8], start: usize) -> Option<Range<usize>> {
+    const CDATA: &str = "<![CDATA[";
     let start = run(text, start, is_space);
+    if starts(text, start, CDATA) {
+        let start = start + CDATA.len();
+        let end = run_within(text, start, 256, |byte| byte != b']');
+        return (end > start && starts(text, end, "]]>")).then_some(start..end);
+    }
     let end = run(text, start, |byte| byte != b'<');
     let value = text[start..end].trim_ascii_end();
     let none = values::is_missing(value) || values::is_nothing(value, true);
@@ -257,7 +282,8 @@ fn element(text: &[u8], start: usize) -> Option<Range<usize>> {
 
 /// Whether the value at `start` is only a placeholder or an expression in brackets.
 pub(super) fn refers(text: &[u8], start: usize, form: Form) -> bool {
-    values::expression(text, start).is_some_and(|close| is_over(text, start, close, form))
+    values::expression(text, start)
+        .is_some_and(|close| text[start] == b'<' || is_over(text, start, close, form))
 }
 
 /// Whether a value in a sentence is a secret: it has a digit or is long.

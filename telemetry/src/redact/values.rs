@@ -88,6 +88,8 @@ pub(super) fn is_placeholder(value: &[u8]) -> bool {
         [b'$', name @ ..] => upper(name) || parameter(name),
         [b'%', name @ .., b'%'] => upper(name),
         [b'{', name @ .., b'}'] | [b'<', name @ .., b'>'] => variable(name),
+        // Rails
+        b"[FILTERED]" => true,
         _ => {
             let filled = |byte: &u8| matches!(byte, b'*' | b'.' | b'-' | b'_' | b'?' | b'#');
             let crossed =
@@ -153,9 +155,9 @@ pub(super) fn begins_call(text: &[u8]) -> bool {
 /// Whether a call of a function begins at `start` that gets the value from elsewhere, or waits for it: `input("Password: ")`,
 /// `request.headers.get("X")`, `await getToken()`.
 pub(super) fn is_call_of_value(text: &[u8], start: usize) -> bool {
-    const GETTERS: [&[u8]; 12] = [
-        b"get", b"read", b"prompt", b"ask", b"input", b"fetch", b"load", b"find", b"lookup", b"query",
-        b"require", b"await",
+    const GETTERS: [&[u8]; 15] = [
+        b"getenv", b"getpass", b"next", b"get", b"read", b"prompt", b"ask", b"input", b"fetch", b"load",
+        b"find", b"lookup", b"query", b"require", b"await",
     ];
     let end = run_within(text, start, 64, |byte| is_word(byte) || matches!(byte, b':' | b'.' | b'!'));
     let path = &text[start..end];
@@ -190,7 +192,7 @@ pub(super) fn is_all_placeholders(value: &[u8]) -> bool {
 }
 
 /// Whether the value is a reference to one that stands elsewhere: `var.db_password`, `os.environ["X"]`, `api-key`.
-pub(super) fn is_reference(value: &[u8], quoted: bool) -> bool {
+pub(super) fn is_reference(value: &[u8], quoted: bool, literal: bool) -> bool {
     // Behind `var.` comes a name.
     let refers = |prefix: &&Text<40>| {
         let prefix = prefix.as_bytes();
@@ -210,7 +212,7 @@ pub(super) fn is_reference(value: &[u8], quoted: bool) -> bool {
             return true;
         }
     }
-    !quoted && is_name(value)
+    !quoted && !literal && is_name(value)
 }
 
 /// Whether the value is itself the name of a credential: `secretKey: api-key`, `token: AccessToken`. A name with `-` has no
@@ -231,6 +233,20 @@ fn is_name(value: &[u8]) -> bool {
         }
         _ => value.contains(&b'_') || hump(),
     }
+}
+
+/// Whether the value, behind which `next` comes, is a path of three names or more, or makes a value of a type:
+/// `aws_secret.db.id`, `Column(String(128))`.
+pub(super) fn is_expression(value: &[u8], next: Option<u8>) -> bool {
+    let is_name =
+        |name: &[u8]| !name.is_empty() && name.iter().all(|byte| byte.is_ascii_lowercase() || *byte == b'_');
+    let path = value.split(|byte| *byte == b'.');
+    let word = value.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    (value.iter().filter(|byte| **byte == b'.').count() >= 2 && path.into_iter().all(is_name))
+        || (word >= 3
+            && value[0].is_ascii_uppercase()
+            && value.get(word) == Some(&b'(')
+            && next == Some(b')'))
 }
 
 /// Whether the value, behind which `next` comes, calls a function, is a path of names, or is a type: `read_token()`,
@@ -352,7 +368,9 @@ fn call(text: &[u8], at: usize) -> Option<(usize, bool)> {
                 list(Kind::Wrapper).iter().any(|it| it.as_bytes() == name || it.as_bytes() == path)
             };
             let next = &text[inside..run_within(text, inside, LONGEST, is_word)];
-            let wraps = text.get(inside + next.len()) == Some(&b'(') && is_wrapper(next, next);
+            let wraps = text.get(inside + next.len()) == Some(&b'(')
+                && is_wrapper(next, next)
+                && string(text, inside + next.len() + 1).is_some();
             let string = string(text, inside).is_some();
             (is_wrapper(path, name) || string || wraps).then_some((inside, string))
         }
