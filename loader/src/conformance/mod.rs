@@ -11,6 +11,6 @@ mod subject;
 pub use self::{
     call::{Answer, late_uses},
     host::{Cancel, Empty, HostKind, Terms},
-    process::{ProcessState, allocated, begin},
+    process::{ProcessState, allocated, begin, trim},
     subject::{Instance, Subject},
 };
