@@ -107,7 +107,8 @@ pub(super) fn leftovers(harness: &Harness) -> CheckResult {
             "unmap in `close` what the instance has mapped, and remove it",
         ));
     }
-    Ok("no process, no file and no shared memory is left of 3 lives".to_owned())
+    Ok("no process, no file in TMPDIR and the working folder, and no mapped shared memory is left of 3 lives"
+        .to_owned())
 }
 
 /// The processes below this one, by name and number.
@@ -290,7 +291,7 @@ pub(super) fn leaks(harness: &Harness) -> CheckResult {
     } else if done < cycles {
         (
             format!("only {done} of {cycles} lives in {} s", budget.as_secs()),
-            "`open` has to be fast: build in release, or ask for fewer with --cycles",
+            "`open`, `send` and `close` of one event have to be fast: build in release, or ask for fewer with --cycles",
         )
     } else {
         let no_thread = if own_process { "" } else { "no thread, " };
