@@ -125,7 +125,8 @@ struct HostSubscriber {
     host: Host,
 }
 
-const fn number(level: Level) -> u32 {
+/// The number of a level in the ABI.
+pub(crate) const fn number(level: Level) -> u32 {
     match level {
         Level::ERROR => abi::LEVEL_ERROR,
         Level::WARN => abi::LEVEL_WARN,

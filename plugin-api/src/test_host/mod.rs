@@ -59,7 +59,7 @@ use crate::{
     deletion::{DeletesData, Deletion, DeletionRequest},
     diagnostics::{Diagnoses, Probe},
     export,
-    host::{Host, dispatch},
+    host::{Host, dispatch, number},
 };
 
 pub use self::call::Report;
@@ -238,13 +238,8 @@ unsafe extern "C" fn take_record(context: *const c_void, record: *const abi::Log
     let (log, record) = unsafe { (&*context.cast::<Log>(), &*record) };
     // SAFETY: as above.
     let text = |view: abi::Str| unsafe { view.to_str() }.unwrap_or_default().to_owned();
-    let level = match record.level {
-        abi::LEVEL_ERROR => Level::ERROR,
-        abi::LEVEL_WARN => Level::WARN,
-        abi::LEVEL_INFO => Level::INFO,
-        abi::LEVEL_DEBUG => Level::DEBUG,
-        _ => Level::TRACE,
-    };
+    let levels = [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG];
+    let level = levels.into_iter().find(|level| number(*level) == record.level).unwrap_or(Level::TRACE);
     lines(log).push(LogLine { level, target: text(record.target), message: text(record.message) });
 }
 

@@ -44,6 +44,26 @@ pub(super) fn begins(text: &[u8], at: usize, with: &[u8]) -> bool {
     text.get(at..at.saturating_add(with.len())).is_some_and(|it| it.eq_ignore_ascii_case(with))
 }
 
+/// Whether the text ends in `with`, in capital or small letters.
+pub(super) fn ends_any_case(text: &[u8], with: &[u8]) -> bool {
+    text.len().checked_sub(with.len()).is_some_and(|at| begins(text, at, with))
+}
+
+/// Whether the text has a letter and a digit.
+pub(super) fn has_letter_and_digit(text: &[u8]) -> bool {
+    text.iter().any(u8::is_ascii_digit) && text.iter().any(u8::is_ascii_alphabetic)
+}
+
+/// The end of the code for the colour of a terminal that begins at `at`: `\x1b[1;31m` (ECMA-48, 5.4).
+pub(super) fn colour_end(text: &[u8], at: usize) -> Option<usize> {
+    const LONGEST: usize = 32;
+    if !starts(text, at, "\u{1b}[") {
+        return None;
+    }
+    let letter = run_within(text, at + 2, LONGEST, |byte| matches!(byte, b'0'..=b'?'));
+    text.get(letter).filter(|byte| byte.is_ascii_alphabetic()).map(|_| letter + 1)
+}
+
 pub(super) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }

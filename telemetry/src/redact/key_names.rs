@@ -1,6 +1,6 @@
 //! Names of credentials: `password`, `X-Api-Key`, `clientSecret`, `MY_ACCESS_TOKEN`.
 
-use crate::redact::bytes::is_word;
+use crate::redact::bytes::{ends_any_case, is_word};
 use crate::redact::rules::{Text, count, firsts, texts};
 
 /// The meaning of a name for the value that follows.
@@ -152,9 +152,7 @@ fn has_stem(name: &[u8]) -> bool {
 
 /// Whether `name` may be related to a listed one: it contains a stem, or ends in a short word for a credential.
 fn may_be_related(name: &[u8]) -> bool {
-    let ends =
-        |end: &[u8]| name.len() >= end.len() && name[name.len() - end.len()..].eq_ignore_ascii_case(end);
-    has_stem(name) || ends(b"pw") || ends(b"pat")
+    has_stem(name) || ends_any_case(name, b"pw") || ends_any_case(name, b"pat")
 }
 
 /// Whether a value may follow `name`: it may be a name, or the end of a label.

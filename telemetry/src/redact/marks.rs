@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use crate::redact::bytes::{
-    self, is_blank, is_quote, is_space, is_word, run_within, spend, starts, starts_any_case,
+    self, colour_end, ends_any_case, has_letter_and_digit, is_blank, is_quote, is_space, is_word, run_within,
+    spend, starts, starts_any_case,
 };
 use crate::redact::key_names::may_be_listed;
 use crate::redact::quotes::{closers_of_string, quoted};
@@ -163,18 +164,20 @@ pub(super) fn mark(text: &[u8], start: usize, end: usize) -> Option<Mark> {
     }
     // `--token value`, or `"--token", "value"` in a printed list of arguments.
     let comma = if closed > end && text.get(closed) == Some(&b',') { closed + 1 } else { closed };
-    let value = run_within(text, comma, GAP, is_space);
+    if closed == end || comma > closed { flag_value(text, end, comma) } else { None }
+}
+
+/// The mark of the value behind a flag that ends at `end`. Blanks before the value begin at `from`.
+pub(super) fn flag_value(text: &[u8], end: usize, from: usize) -> Option<Mark> {
+    let value = run_within(text, from, GAP, is_space);
     let is_value = text.get(value) != Some(&b'-') || begins_with_dash(text, value);
-    (value > end && (closed == end || comma > closed) && is_value).then_some(Mark::new(Form::Flag, value))
+    (value > end && is_value).then_some(Mark::new(Form::Flag, value))
 }
 
 /// Whether the word at `start`, which begins with a dash, is a secret and no flag.
 fn begins_with_dash(text: &[u8], start: usize) -> bool {
     let word = &text[start + 1..run_within(text, start + 1, 64, is_word)];
-    word.len() >= 8
-        && word[0] != b'-'
-        && word.iter().any(u8::is_ascii_digit)
-        && word.iter().any(u8::is_ascii_alphabetic)
+    word.len() >= 8 && word[0] != b'-' && has_letter_and_digit(word)
 }
 
 /// The mark behind a label that ends at `end`.
@@ -186,14 +189,8 @@ pub(super) fn assigned_behind(text: &[u8], end: usize) -> Option<Mark> {
 fn gap(text: &[u8], start: usize) -> usize {
     let mut at = run_within(text, start, GAP, is_blank);
     for _ in 0..4 {
-        if !starts(text, at, "\u{1b}[") {
-            break;
-        }
-        let letter = run_within(text, at + 2, GAP, |byte| matches!(byte, b'0'..=b'?'));
-        if !text.get(letter).is_some_and(u8::is_ascii_alphabetic) {
-            break;
-        }
-        at = run_within(text, text.len().min(letter + 1), GAP, is_blank);
+        let Some(end) = colour_end(text, at) else { break };
+        at = run_within(text, end, GAP, is_blank);
     }
     at
 }
@@ -363,8 +360,7 @@ pub(super) fn value_before(text: &[u8], from: usize, start: usize) -> Option<Ran
     let in_json = sign.ends_with(b":");
     let key = sign.strip_suffix(if in_json { b":" } else { b"=" })?;
     let key = if in_json { key.strip_suffix(b"\"")? } else { key };
-    let named =
-        KEYS.iter().any(|it| key.len() > it.len() && key[key.len() - it.len()..].eq_ignore_ascii_case(it));
+    let named = KEYS.iter().any(|it| ends_any_case(key, it));
     spend(start - from);
     let open = key.iter().rposition(|byte| matches!(byte, b'<' | b'{' | b'>' | b'}'))?;
     if !named || key[open] != if in_json { b'{' } else { b'<' } {

@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use crate::redact::bytes::{
-    REDACTED, is_blank, is_line_end, is_quote, is_space, is_word, run_within, spend, starts,
+    REDACTED, has_letter_and_digit, is_blank, is_line_end, is_quote, is_space, is_word, run_within, spend,
+    starts,
 };
 use crate::redact::key_names::{Name, classify, is_tail, may_be_listed, phrase};
 use crate::redact::marks::{Form, GAP};
@@ -22,12 +23,11 @@ pub(super) fn find(text: &[u8], start: usize, end: usize, may_be_name: bool) -> 
     if !text.get(end).is_some_and(|byte| is_blank(*byte)) {
         return None;
     }
-    if !may_be_name {
-        return in_sql(text, start, end).or_else(|| directive(text, start, end));
+    let found = in_sql(text, start, end).or_else(|| directive(text, start, end));
+    if found.is_some() || !may_be_name {
+        return found;
     }
-    in_sql(text, start, end)
-        .or_else(|| directive(text, start, end))
-        .or_else(|| said(text, start, end))
+    said(text, start, end)
         .or_else(|| told(text, start, end))
         .or_else(|| sent(text, start, end))
         .or_else(|| cell(text, start, end))
@@ -161,8 +161,7 @@ fn cell(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
     let secret = before.ends_with(b"|")
         && text.get(close) == Some(&b'|')
         && value.len() >= SHORTEST_SAID
-        && value.iter().any(u8::is_ascii_digit)
-        && value.iter().any(u8::is_ascii_alphabetic)
+        && has_letter_and_digit(value)
         && classify(&text[start..end]) == Name::Strong;
     secret.then_some(from..to)
 }
@@ -229,14 +228,14 @@ fn sent(text: &[u8], start: usize, end: usize) -> Option<Range<usize>> {
     let secret = value.len() >= SHORTEST_SAID
         && is_one_word(value.strip_suffix(b"==").or(value.strip_suffix(b"=")).unwrap_or(value))
         && !value.contains(&b'_')
-        && (plain || (value.iter().any(u8::is_ascii_digit) && value.iter().any(u8::is_ascii_alphabetic)));
+        && (plain || has_letter_and_digit(value));
     (begins && whole && text.get(end) == Some(&b' ') && secret).then_some(from..to)
 }
 
 /// Whether the word at `start` has letters and digits, and at least `shortest` of them.
 fn has_both(text: &[u8], start: usize, shortest: usize) -> bool {
     let head = &text[start.min(text.len())..run_within(text, start, 64, is_word)];
-    head.len() >= shortest && head.iter().any(u8::is_ascii_digit) && head.iter().any(u8::is_ascii_alphabetic)
+    head.len() >= shortest && has_letter_and_digit(head)
 }
 
 /// Whether the value may be a password, and is not a path, a version, a pair or a call.

@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use crate::redact::bytes::{
-    REDACTED, is_blank, is_encoded, is_line_end, is_quote, is_word, run, run_within, spend, starts,
+    REDACTED, colour_end, ends_any_case, is_blank, is_encoded, is_line_end, is_quote, is_word, run,
+    run_within, spend, starts,
 };
 use crate::redact::key_blocks::Block;
 use crate::redact::key_names::{Name, classify, label, may_be_name, phrase};
@@ -86,10 +87,7 @@ impl Scan<'_> {
                 found: Some(Found { range: found, rule: Rule::Url }),
                 next: at + 1,
             }),
-            // A code for the colour of a terminal ends in a letter.
-            0x1b if text.get(at + 1) == Some(&b'[') => Step::to(
-                (run_within(text, at + 2, 32, |byte| matches!(byte, b'0'..=b'?')) + 1).min(text.len()),
-            ),
+            0x1b => Step::to(colour_end(text, at).unwrap_or(at + 1)),
             b'-' if starts(text, at, "-----BEGIN ") => match key_blocks::block(text, at) {
                 Block::Private(found) => Step::over(found, Rule::PrivateKey),
                 Block::Public(end) => Step::to(end),
@@ -143,11 +141,8 @@ impl Scan<'_> {
         }
         // Most words are no names.
         let may_be_name = may_be_name(&text[at..end]);
-        if may_be_name
-            && at > 0
-            && text[at - 1] == b'-'
-            && let Some(found) = self.before(at, end)
-        {
+        // Before what stands behind the name, which is a placeholder: `'--token <TOKEN>'`.
+        if may_be_name && let Some(found) = self.refused(at, end) {
             return Step { found: Some(Found { range: found, rule: Rule::Name }), next: end };
         }
         if may_be_name
@@ -180,23 +175,28 @@ impl Scan<'_> {
         }
     }
 
+    /// The value that a program has refused for the flag whose name is the word from `start` to `end`.
+    fn refused(&self, start: usize, end: usize) -> Option<Range<usize>> {
+        let text = self.text;
+        let flag = text[..start].ends_with(b"-");
+        if !flag || !matches!(classify(&text[start..end]), Name::Strong | Name::Weak) {
+            return None;
+        }
+        marks::refused_value(text, self.taken, start).filter(|found| is_value(&text[found.clone()]))
+    }
+
     /// The value that stands before its name, the word from `start` to `end`.
     fn before(&self, start: usize, end: usize) -> Option<Range<usize>> {
         let text = self.text;
-        let name = || classify(&text[start..end]);
         let before = *text.get(start.checked_sub(1)?)?;
-        let found = match before {
-            b' ' => return self.compared(start, end),
-            b'-' if matches!(name(), Name::Strong | Name::Weak) => {
-                marks::refused_value(text, self.taken, start)?
-            }
-            quote if is_quote(quote) && text.get(end) == Some(&quote) && name() == Name::Strong => {
-                marks::value_before(text, self.taken, start)?
-            }
-            _ => return None,
-        };
-        let value = &text[found.clone()];
-        (value.len() >= 4 && !values::is_missing(value) && !values::is_plain_word(value)).then_some(found)
+        if before == b' ' {
+            return self.compared(start, end);
+        }
+        let quoted = is_quote(before) && text.get(end) == Some(&before);
+        if !quoted || classify(&text[start..end]) != Name::Strong {
+            return None;
+        }
+        marks::value_before(text, self.taken, start).filter(|found| is_value(&text[found.clone()]))
     }
 
     /// The value in `"value" == name`, whose name is the word from `start` to `end`.
@@ -218,12 +218,17 @@ impl Scan<'_> {
         let open = from + inside.iter().rposition(|byte| byte == quote || is_line_end(*byte))?;
         let value = open + 1..from + inside.len();
         let found = &text[value.clone()];
-        (text[open] == *quote
-            && found.len() >= 4
-            && found != REDACTED.as_bytes()
-            && !values::is_placeholder(found))
-        .then_some(value)
+        (text[open] == *quote && found.len() >= SHORTEST_BEFORE && !values::is_missing(found))
+            .then_some(value)
     }
+}
+
+/// The shortest value that stands before its name.
+const SHORTEST_BEFORE: usize = 4;
+
+/// Whether a text that stands before a name may be its value.
+fn is_value(text: &[u8]) -> bool {
+    text.len() >= SHORTEST_BEFORE && !values::is_missing(text) && !values::is_plain_word(text)
 }
 
 /// The value behind a label with letters beyond ASCII that ends at `end`.
@@ -243,10 +248,7 @@ fn labelled(text: &[u8], end: usize) -> Option<Range<usize>> {
         return value_span::find(text, mark, Name::Strong, false);
     }
     if text[..end - label.len()].ends_with(b"--") {
-        let value = run_within(text, end, marks::GAP, is_blank);
-        let mark = Mark { form: Form::Flag, value, quoted: false, literal: true };
-        return (text.get(value) != Some(&b'-'))
-            .then(|| value_span::find(text, mark, Name::Strong, false))?;
+        return value_span::find(text, marks::flag_value(text, end, end)?, Name::Strong, false);
     }
     prose::described_behind(text, end)
 }
@@ -348,16 +350,12 @@ fn announced(text: &[u8], start: usize, end: usize) -> Option<Step> {
 
 /// Whether the name is one of several credentials: `secrets`, `passwords`.
 fn is_plural(name: &[u8]) -> bool {
-    [&b"secrets"[..], b"passwords"]
-        .iter()
-        .any(|it| name.len() >= it.len() && name[name.len() - it.len()..].eq_ignore_ascii_case(it))
+    ends_any_case(name, b"secrets") || ends_any_case(name, b"passwords")
 }
 
 /// Whether machines choose values for this name, so that a sentence behind it is none: `GITHUB_TOKEN: unbound variable`.
 fn is_of_machines(name: &[u8]) -> bool {
-    let ends =
-        |end: &[u8]| name.len() > end.len() && name[name.len() - end.len()..].eq_ignore_ascii_case(end);
-    ends(b"_token") || ends(b"_key") || ends(b"_secret")
+    [&b"_token"[..], b"_key", b"_secret"].iter().any(|end| ends_any_case(name, end))
 }
 
 /// Whether a bound of a type follows: "`Token: Serialize`".
