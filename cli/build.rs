@@ -1,4 +1,5 @@
-//! Packs the templates of `jackfield new` and the source of the contract, which an installed command has to bring along.
+//! Packs the templates of `jackfield new` and the source of the crates that a plugin in Rust is built on: an installed command
+//! has to bring both along.
 
 #![allow(clippy::disallowed_methods, reason = "a build script reads and writes what cargo asks for")]
 
@@ -9,7 +10,10 @@ use std::{
 };
 
 use flate2::{Compression, write::GzEncoder};
-use jackfield_plugin_api::SOURCE;
+
+/// The folders of crates in a project, and their files.
+const CRATES: &[(&str, &[(&str, &str)])] =
+    &[("contract", jackfield_plugin_api::SOURCE), ("plugin-tokio", jackfield_plugin_tokio::SOURCE)];
 
 const TEMPLATES: &str = "src/new/templates";
 
@@ -29,10 +33,12 @@ fn main() {
             file.strip_prefix(TEMPLATES).expect("below it").to_str().expect("UTF-8").replace('\\', "/");
         pack(&name, &fs::read_to_string(file).expect("readable"));
     }
-    for (name, text) in SOURCE {
-        // The tests of a file, which stand at its end, need what a project does not have.
-        let text = text.split_once("\n#[cfg(test)]\nmod tests {").map_or(*text, |(code, _)| code);
-        pack(&format!("contract/{name}"), text);
+    for (folder, source) in CRATES {
+        for (name, text) in *source {
+            // The tests of a file, which stand at its end, need what a project does not have.
+            let text = text.split_once("\n#[cfg(test)]\nmod tests {").map_or(*text, |(code, _)| code);
+            pack(&format!("{folder}/{name}"), text);
+        }
     }
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo"));
     fs::write(out.join("templates.gz"), packed.finish().expect("memory")).expect("writable");

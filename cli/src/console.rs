@@ -77,14 +77,22 @@ static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
 /// Shows a bar over `size` bytes, or a counter where the size is not known, below all that is printed from
 /// now on. It is hidden where standard error is no terminal.
 pub(crate) fn start_bar(size: Option<u64>) -> ProgressBar {
+    match size {
+        Some(size) => show_bar(ProgressBar::new(size), "{bytes}/{total_bytes} {wide_bar} {msg} {eta}"),
+        None => show_bar(ProgressBar::new_spinner(), "{spinner} {bytes} {msg} {elapsed}"),
+    }
+}
+
+/// As [`start_bar`], over a number of steps.
+pub(crate) fn start_steps(steps: usize) -> ProgressBar {
+    show_bar(ProgressBar::new(steps as u64), "{pos}/{len} {wide_bar} {msg} {elapsed}")
+}
+
+fn show_bar(bar: ProgressBar, template: &str) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let (bar, template) = match size {
-        Some(size) => (ProgressBar::new(size), "{bytes}/{total_bytes} {wide_bar} {msg} {eta}"),
-        None => (ProgressBar::new_spinner(), "{spinner} {bytes} {msg} {elapsed}"),
-    };
-    // Both templates are valid. With an invalid one the bar would keep its default style.
+    // The templates are valid. With an invalid one the bar would keep its default style.
     let bar = match ProgressStyle::with_template(template) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,

@@ -24,7 +24,7 @@ use std::{
 
 use jackfield_loader::{
     ForeignText,
-    files::{self, Access, Owner, Untrusted},
+    files::{self, Access, Facts, Owner, Untrusted},
     show_path,
 };
 use serde::{Deserialize, Serialize};
@@ -154,7 +154,7 @@ fn judge(folder: &Path) -> Result<(), CommandError> {
         }
     }
     for path in [folder.to_owned(), folder.join(SPOOL)] {
-        let Ok(found) = fs::metadata(&path) else { continue };
+        let Ok(found) = Facts::at(&path) else { continue };
         files::judge(&found, Owner::User, &path).map_err(|reason| {
             let shown = show_path(&path);
             CommandError::Unusable(match reason {

@@ -12,6 +12,7 @@ use std::{
 };
 
 use jackfield::forward::CancellationToken;
+#[cfg(unix)]
 use jackfield_loader::signals::release_hangup;
 
 use crate::exit::Exit;
@@ -86,13 +87,13 @@ pub(crate) fn install(
     Ok(())
 }
 
-/// From now on Ctrl-C is a request to end. A separate thread calls `end` for the first one.
-#[cfg(not(unix))]
+/// From now on Ctrl-C, Ctrl-Break and the closed window are requests to end. A separate thread calls `end` for the first one.
+#[cfg(windows)]
 pub(crate) fn install(
     end: impl FnMut() + Send + 'static,
     _reload: Option<Box<dyn FnMut() + Send>>,
 ) -> io::Result<()> {
-    ctrlc::set_handler(on_end(end)).map_err(io::Error::other)
+    jackfield_loader::signals::on_console_end(on_end(end))
 }
 
 /// Does `work` on a separate thread. Gives its result; `None` if `stop` is set first, and the thread goes on.

@@ -4,8 +4,8 @@
 //! `check`, and every call of it through the `guard`.
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test makes the files that it needs"))]
 #![cfg_attr(
-    not(all(target_os = "linux", feature = "isolation")),
-    allow(dead_code, reason = "what only a plugin in a process of its own needs")
+    not(all(any(target_os = "linux", windows), feature = "isolation")),
+    allow(dead_code, unused_imports, reason = "what only a plugin in a process of its own needs")
 )]
 #![allow(unsafe_code, reason = "the boundary to foreign code: every crate above is spared it")]
 
@@ -76,7 +76,7 @@ pub use crate::{
         },
     },
     plugin::{Candidate, Error, Plugin, Verified, find, inspect},
-    reexec::entry::{Job, Program},
+    reexec::{entry::Job, program::Program},
     sandbox::{Sandbox, error::SandboxError, limits::Limits},
     verify::{
         error::VerifyError,

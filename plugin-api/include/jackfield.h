@@ -468,8 +468,10 @@ typedef struct {
                              jackfield_instance **out);
     // Sends a batch and blocks until it knows the outcomes, at most for the call's timeout.
     //
-    // It reports the outcome of each event through `call->report`, before it returns; the host retries an event without
-    // an outcome. May be called from several threads at once unless `BACKEND_SERIAL` is set.
+    // It reports the outcome of each event through `call->report`, before it returns. Silence about an event counts as
+    // `OUTCOME_RETRY`, however the call ends. A call that returns `STATUS_OK` before its deadline, and was not cancelled, is
+    // silent about all events of its batch or about none: the host sends again what may have arrived.
+    // May be called from several threads at once unless `BACKEND_SERIAL` is set.
     // OWNERSHIP: `batch`, `call` and all they point to are borrowed until this function returns.
     jackfield_status (*send)(const jackfield_instance *instance,
                              const jackfield_batch *batch,

@@ -217,8 +217,10 @@ pub struct BackendTable {
     ) -> Status,
     /// Sends a batch and blocks until it knows the outcomes, at most for the call's timeout.
     ///
-    /// It reports the outcome of each event through `call->report`, before it returns; the host retries an event without
-    /// an outcome. May be called from several threads at once unless `BACKEND_SERIAL` is set.
+    /// It reports the outcome of each event through `call->report`, before it returns. Silence about an event counts as
+    /// `OUTCOME_RETRY`, however the call ends. A call that returns `STATUS_OK` before its deadline, and was not cancelled, is
+    /// silent about all events of its batch or about none: the host sends again what may have arrived.
+    /// May be called from several threads at once unless `BACKEND_SERIAL` is set.
     /// OWNERSHIP: `batch`, `call` and all they point to are borrowed until this function returns.
     pub send:
         unsafe extern "C" fn(instance: *const Instance, batch: *const Batch, call: *const Call) -> Status,

@@ -11,8 +11,9 @@ use crate::abi;
 /// One call of the host: how long it may take, whether the host still waits, and the functions that report outcomes.
 ///
 /// Usable from any thread until the called method returns. [`remaining`](Self::remaining) is the limit of what the backend waits
-/// for. An outcome that is [reported](Self::report) as soon as it is known counts even if the call is late in the end; the host
-/// retries an event of which nothing is said.
+/// for. An outcome that is [reported](Self::report) as soon as it is known counts even if the call is late in the end.
+/// Silence about an event counts as a retry, however the call ends. A call that returns before its deadline, and was not
+/// cancelled, is silent about all events of its batch or about none: the host sends again what may have arrived.
 ///
 /// ```
 /// use std::{io::Write, net::TcpStream};

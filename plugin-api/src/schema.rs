@@ -1,7 +1,8 @@
 //! The JSON Schema of a plugin's options, from their type, behind the feature `schema`: for a test of the plugin, so that
 //! the library itself brings no generator of schemas.
 //!
-//! The schema is in the metadata, which is written at compile time, and a type has its schema at run time. So the schema is
+//! The schema is in the metadata, which is written at compile time, and a type has its schema at run time. A build script can
+//! make the schema of options in a file of their own, as in the projects of `jackfield new`. Other plugins have the schema as
 //! a file beside the manifest, and this test of the plugin refuses it when it is not that of the type:
 //!
 //! ```

@@ -64,14 +64,29 @@
 //! use any version beside a tool that uses another.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "tokio")]
 mod adapter;
+#[cfg(feature = "tokio")]
 mod backend;
+#[cfg(feature = "tokio")]
 mod call;
+#[cfg(feature = "tokio")]
 mod runtimes;
 
+#[cfg(feature = "tokio")]
 pub use crate::{
     adapter::Tokio,
     backend::{AsyncBackend, AsyncDeletesData, AsyncDiagnoses},
     call::Call,
     runtimes::Runtimes,
 };
+
+/// The files of this crate without its manifest, by their paths in its folder, for programs that write projects of plugins.
+#[cfg(feature = "source")]
+pub const SOURCE: &[(&str, &str)] = &[
+    ("src/adapter.rs", include_str!("adapter.rs")),
+    ("src/backend.rs", include_str!("backend.rs")),
+    ("src/call.rs", include_str!("call.rs")),
+    ("src/lib.rs", include_str!("lib.rs")),
+    ("src/runtimes.rs", include_str!("runtimes.rs")),
+];

@@ -1,8 +1,5 @@
 //! Facts about files: whether the data folder can be trusted, whether a file has changed, whether a folder can be
 //! written to. Files are opened, judged, replaced and locked by [`jackfield_loader::files`].
-//!
-//! # Platform
-//! Elsewhere than on Unix, the access list of the data folder protects it.
 
 use std::{
     fs::{self, Metadata},
@@ -13,7 +10,7 @@ use std::{
 };
 
 use jackfield_loader::{
-    files::{Owner, judge},
+    files::{Facts, Owner, judge},
     show_path,
 };
 
@@ -23,7 +20,7 @@ pub(crate) const CRASHES: &str = "crashes";
 /// Why the data folder can't be trusted; `None` when it can, or is missing. It must belong to the user, and nobody else
 /// may write to it: whoever can write to it can replace machine id, states and spools.
 pub(crate) fn data_refusal(folder: &Path) -> Option<String> {
-    let refusal = judge(&fs::metadata(folder).ok()?, Owner::User, folder).err()?;
+    let refusal = judge(&Facts::at(folder).ok()?, Owner::User, folder).err()?;
     Some(format!("data folder {}: {refusal}", show_path(folder)))
 }
 

@@ -25,6 +25,13 @@ const ONE_CALL: Duration = Duration::from_secs(12);
 const SERVICE: Deliver =
     Deliver::InBackground { interval: Duration::from_millis(5), events: 10, within: Duration::from_secs(1) };
 
+/// Delivers nothing before a flush or the end asks for it.
+const ON_DEMAND: Deliver = Deliver::InBackground {
+    interval: Duration::from_secs(3600),
+    events: 1_000_000,
+    within: Duration::from_secs(1),
+};
+
 fn beside_a_hung_one(home: &Path, deliver: Deliver) -> Builder {
     common::tool(home)
         .deliver(deliver)
@@ -164,7 +171,9 @@ fn a_flush_that_another_process_keeps_from_delivering_says_so() {
 fn a_flush_counts_what_the_service_delivers_and_ends_with_it() {
     let home = tempfile::tempdir().expect("a folder");
     let home = home.path();
-    let telemetry = beside_a_hung_one(home, SERVICE).build();
+    let telemetry = beside_a_hung_one(home, ON_DEMAND).build();
+    // With the service's first pass over, nothing is delivered before the flush counts.
+    assert!(telemetry.flush(LONG).emptied);
     track(&telemetry, 0..10);
     let (flushed, took) = thread::scope(|scope| {
         let flush = scope.spawn(|| timed_flush(&telemetry));

@@ -46,6 +46,41 @@ pub fn c_fixture(variant: &str) -> PathBuf {
     super::made("c", &name, |path| compile(variant, path))
 }
 
+/// The same for Windows, by MinGW.
+///
+/// # Panics
+/// When it does not compile.
+#[must_use]
+pub fn c_fixture_for_windows(variant: &str) -> PathBuf {
+    let name = variant.to_ascii_lowercase();
+    super::made("c-windows", &name, |path| {
+        let mingw = |out: &Path| {
+            let mut command = Command::new("x86_64-w64-mingw32-gcc");
+            // Its warnings differ: of formats that are those of this C library, for one.
+            command
+                .args(["-std=gnu11", "-O1", "-shared", "-static-libgcc", "-fvisibility=hidden", "-o"])
+                .arg(out);
+            command
+        };
+        let mut command = mingw(path);
+        command
+            .args(["-DTARGET=\"x86_64-pc-windows-gnu\"".to_owned(), format!("-D{variant}")])
+            .arg("-I")
+            .arg(super::workspace().join("plugin-api/include"))
+            .arg(sources().join("fixture.c"));
+        if variant != "MISSING_DEPENDENCY" {
+            return run(&mut command);
+        }
+        let folder = path.with_extension("absent");
+        fs::create_dir_all(&folder)?;
+        let absent = folder.join("jackfield_absent.dll");
+        run(mingw(&absent).arg("-fvisibility=default").arg(sources().join("absent.c")))?;
+        let linked = run(command.arg(&absent));
+        fs::remove_dir_all(&folder)?;
+        linked
+    })
+}
+
 /// The plugin of `tests/fixtures/c/faults.c`, which takes its process down as its configuration says.
 ///
 /// # Panics

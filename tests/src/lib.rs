@@ -10,9 +10,12 @@ mod c;
 mod command;
 pub mod events;
 #[cfg(unix)]
+pub mod guide;
+#[cfg(unix)]
 pub mod kill_loop;
 #[cfg(unix)]
 pub mod otlp;
+pub mod pages;
 #[cfg(unix)]
 pub mod peers;
 mod project;
@@ -29,12 +32,15 @@ use std::{
 pub use crate::{
     build::Build,
     c::{
-        C_VARIANTS, c_conduct, c_fixture, calls, calls_launcher, faults, faults_mended, system_calls, throws,
+        C_VARIANTS, c_conduct, c_fixture, c_fixture_for_windows, calls, calls_launcher, faults,
+        faults_mended, system_calls, throws,
     },
     command::isolated_command,
-    project::{cargo_in, contract, project_target, zig},
+    project::{cargo_in, contract, passes_its_tests, project_target, succeeds, zig},
     released::{Released, released},
-    syslog::{syslog_by_clang, syslog_driver, syslog_for_macos, syslog_for_windows},
+    syslog::{
+        syslog_by_clang, syslog_driver, syslog_for_macos, syslog_for_windows, syslog_for_windows_by_zig,
+    },
 };
 
 /// One of the plugins that Jackfield ships, such as `stdout`.
@@ -103,8 +109,9 @@ pub fn foreign_architecture() -> PathBuf {
     })
 }
 
-/// The root of the workspace.
-pub(crate) fn workspace() -> &'static Path {
+/// The root of the repository.
+#[must_use]
+pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is a folder of the workspace")
 }
 
@@ -115,7 +122,7 @@ pub(crate) fn target() -> PathBuf {
 
 /// Takes away what `cargo test` has set for this package. A build script that looks at it (ring's does) would run again
 /// whenever it comes and goes, and all that depends on it would be built again.
-pub(crate) fn without_own_package(command: &mut std::process::Command) {
+pub fn without_own_package(command: &mut std::process::Command) {
     for name in std::env::vars_os().map(|(name, _)| name) {
         if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|set| name.to_string_lossy().starts_with(set)) {
             command.env_remove(name);

@@ -4,7 +4,7 @@ use std::{
     ffi::OsString,
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 /// The folder of the crate `jackfield-plugin-api`.
@@ -45,4 +45,35 @@ pub fn cargo_in(folder: &Path) -> Command {
     command.current_dir(folder).env("CARGO_TARGET_DIR", project_target()).env("CARGO_NET_OFFLINE", "true");
     super::without_own_package(&mut command);
     command
+}
+
+/// Runs a command of a project to its end, without input. Gives what it says.
+///
+/// # Panics
+/// When it fails, with what it said.
+#[track_caller]
+pub fn succeeds(command: &mut Command) -> String {
+    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let text =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?}: {}\n{text}", output.status);
+    text
+}
+
+/// Runs what the script `ci` of a project in Rust does before it builds the release.
+///
+/// # Panics
+/// When a step fails, with what it said.
+pub fn passes_its_tests(folder: &Path) {
+    succeeds(cargo_in(folder).args(["fmt", "--check"]));
+    succeeds(cargo_in(folder).args([
+        "clippy",
+        "--quiet",
+        "--all-targets",
+        "--no-deps",
+        "--",
+        "-D",
+        "warnings",
+    ]));
+    succeeds(cargo_in(folder).args(["test", "--quiet"]));
 }

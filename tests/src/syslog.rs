@@ -54,6 +54,19 @@ pub fn syslog_for_windows() -> PathBuf {
     super::made("windows", "syslog", |out| make(out, "syslog.dll", &["CC=x86_64-w64-mingw32-gcc"]))
 }
 
+/// For Windows, by Zig: clang, the linker of LLVM, and another C runtime than that of MinGW.
+///
+/// # Panics
+/// When it does not compile.
+#[must_use]
+pub fn syslog_for_windows_by_zig() -> PathBuf {
+    super::made("zig-windows", "syslog", |out| {
+        let compiler = format!("CC={}/zig cc -target x86_64-windows-gnu", super::zig().display());
+        // Zig has no library of GCC that it could link otherwise, and warns of that.
+        make(out, "syslog.dll", &[&compiler, "CFLAGS=-O2 -Wno-unused-command-line-argument"])
+    })
+}
+
 /// For macOS on an architecture of Apple's name, by clang and lld, without Apple's headers and libraries.
 ///
 /// # Panics

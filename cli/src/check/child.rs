@@ -10,14 +10,14 @@ use std::{
 
 use jackfield_loader::{
     Job,
-    conformance::{begin, late_uses},
+    conformance::{Made, begin, late_uses},
     reexec::Inherited,
 };
 
 use super::{
-    checks::{CHECKS, EXIT},
-    harness::{CheckError, Finding, Harness, Task, fail},
-    lateness,
+    checks::{CHECKS, EXIT, LEFTOVERS},
+    harness::{CheckError, ChildReport, Harness, Task, fail},
+    lateness, left,
 };
 
 /// The job of such a child.
@@ -55,13 +55,17 @@ fn perform(task: File, mut answer: File) -> Option<i32> {
     let task: Task = serde_json::from_str(&text).ok()?;
     end_with_parent(task_pipe).ok()?;
     let check = CHECKS.iter().find(|check| check.name == task.check)?;
-    let exit_code = task.exit_code;
+    let (exit_code, folder) = (task.exit_code, task.folder.clone());
     lateness::start().ok()?;
-    let checked = Harness::load(task).and_then(|harness| {
+    // It begins before the plugin is loaded, and after the kit's own threads have begun.
+    let made = (check.name == LEFTOVERS).then(Made::watch).and_then(Result::ok);
+    let checked = Harness::load(task, made).and_then(|harness| {
         let found = (check.run)(&harness)?;
         no_late_use().map(|()| found)
     });
-    answer.write_all(serde_json::to_string(&Finding::from(checked)).ok()?.as_bytes()).ok()?;
+    let files = if check.name == EXIT { left::files(&folder) } else { Vec::new() };
+    let report = ChildReport { finding: checked.into(), files };
+    answer.write_all(serde_json::to_string(&report).ok()?.as_bytes()).ok()?;
     if check.name == EXIT {
         drop(answer);
         std::process::exit(exit_code);

@@ -1,8 +1,23 @@
-//! A platform that is away or does not answer, instead of the configured platform.
+//! Platforms instead of the configured one: away, accepting nobody, silent, closing, breaking connections, answering, and
+//! answering slowly.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::{
+    io::{self, ErrorKind, Read as _, Write as _},
+    iter,
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    thread,
+    time::{Duration, Instant},
+};
+#[cfg(unix)]
+use std::{
+    os::fd::OwnedFd,
+    sync::{Mutex, PoisonError},
+};
 
-use jackfield_loader::conformance::{Instance, Terms};
+use jackfield_loader::{
+    conformance::{Instance, Terms},
+    plugin_api::abi,
+};
 use serde_json::{Map, Value, json};
 
 use super::harness::{self, CheckError, Harness, TIMEOUT, fail, skip};
@@ -18,14 +33,8 @@ pub(super) struct SilentPlatform {
 
 impl SilentPlatform {
     pub(super) fn start() -> Result<Self, CheckError> {
-        let no_port = |error| {
-            fail(
-                format!("no local port is available: {error}"),
-                "run the check where it may listen on 127.0.0.1",
-            )
-        };
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(no_port)?;
-        listener.set_nonblocking(true).map_err(no_port)?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|error| no_port(&error))?;
+        listener.set_nonblocking(true).map_err(|error| no_port(&error))?;
         let socket = listener
             .local_addr()
             .and_then(UdpSocket::bind)
@@ -45,7 +54,176 @@ impl SilentPlatform {
     }
 }
 
-/// An address where no process listens.
+/// A platform that accepts no connection, so that a client waits for one.
+#[cfg_attr(not(unix), allow(dead_code, reason = "none is made there"))]
+pub(super) struct FullPlatform {
+    listener: TcpListener,
+    _clients: Vec<TcpStream>,
+}
+
+impl FullPlatform {
+    /// `None` where the system takes any number of connections.
+    #[cfg(unix)]
+    pub(super) fn start() -> Option<Self> {
+        /// A connection on the same machine is made at once, or not at all.
+        const AT_ONCE: Duration = Duration::from_millis(50);
+        /// More than a system takes beyond what it is asked to keep.
+        const MOST: usize = 16;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
+        rustix::net::listen(&listener, 0).ok()?;
+        let (address, mut clients) = (listener.local_addr().ok()?, Vec::new());
+        while clients.len() < MOST {
+            match TcpStream::connect_timeout(&address, AT_ONCE) {
+                Ok(client) => clients.push(client),
+                Err(_) => return Some(Self { listener, _clients: clients }),
+            }
+        }
+        None
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn start() -> Option<Self> {
+        None
+    }
+
+    pub(super) fn address(&self) -> Result<SocketAddr, CheckError> {
+        self.listener.local_addr().map_err(|error| no_port(&error))
+    }
+}
+
+/// Starts a platform that begins to answer, a byte now and then, and never ends. It lasts as long as the process.
+pub(super) fn start_slow() -> Result<SocketAddr, CheckError> {
+    /// The time between two bytes.
+    const PACE: Duration = Duration::from_millis(50);
+    let answer_slowly = |mut connection: TcpStream| {
+        // The reason of a status of HTTP may be as long as it likes.
+        let mut answer = b"HTTP/1.1 503 ".iter().chain(iter::repeat(&b'a'));
+        let (mut buffer, mut last) = ([0; 1 << 14], None);
+        let _ = connection.set_read_timeout(Some(PACE));
+        loop {
+            match connection.read(&mut buffer) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    // It answers when it was asked.
+                    if last.is_none() {
+                        continue;
+                    }
+                }
+                Err(_) => return,
+            }
+            if last.is_some_and(|last: Instant| last.elapsed() < PACE) {
+                continue;
+            }
+            last = Some(Instant::now());
+            let byte = answer.next().copied().unwrap_or_default();
+            if connection.write_all(&[byte]).is_err() {
+                return;
+            }
+        }
+    };
+    serve(answer_slowly)
+}
+
+/// Starts a platform that reads what comes, answers nothing, and closes the connection. It lasts as long as the process.
+pub(super) fn start_closing() -> Result<SocketAddr, CheckError> {
+    /// The time without a byte after which a client has sent what it sends without an answer.
+    const QUIET: Duration = Duration::from_millis(100);
+    let read_and_close = |mut connection: TcpStream| {
+        let mut buffer = [0; 1 << 14];
+        if connection.set_read_timeout(Some(QUIET)).is_ok() {
+            while let Ok(1..) = connection.read(&mut buffer) {}
+        }
+    };
+    serve(read_and_close)
+}
+
+/// Starts a platform that breaks each connection within what the client sends. It lasts as long as the process.
+pub(super) fn start_breaking() -> Result<SocketAddr, CheckError> {
+    let read_little = |mut connection: TcpStream| {
+        let _ = connection.read(&mut [0; 1 << 10]);
+        // After the end of this side, a client that sends on gets the signal SIGPIPE, unless it has said that it wants none.
+        let _ = connection.shutdown(Shutdown::Write);
+    };
+    serve(read_little)
+}
+
+/// Starts a platform that answers: to a request of HTTP that all is well, to anything else with the same bytes. Then it closes
+/// the connection. It lasts as long as the process.
+pub(super) fn start_answering() -> Result<SocketAddr, CheckError> {
+    /// The longest wait for the rest of a request.
+    const REST: Duration = Duration::from_secs(5);
+    let answer = |mut connection: TcpStream| {
+        let mut request = Vec::new();
+        let mut buffer = [0; 1 << 14];
+        let _ = connection.set_read_timeout(Some(REST));
+        while let Ok(count @ 1..) = connection.read(&mut buffer) {
+            request.extend_from_slice(&buffer[..count]);
+            if let Some(answer) = answer_to(&request) {
+                let _ = connection.write_all(&answer);
+                break;
+            }
+        }
+    };
+    serve(answer)
+}
+
+/// The answer of a platform that answers; `None` as long as a request of HTTP is not complete.
+fn answer_to(request: &[u8]) -> Option<Vec<u8>> {
+    const WELL: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+    const METHODS: [&[u8]; 3] = [b"POST ", b"PUT ", b"GET "];
+    if !METHODS.iter().any(|method| request.starts_with(method) || method.starts_with(request)) {
+        return Some(request.to_vec());
+    }
+    let end = request.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+    let head = String::from_utf8_lossy(&request[..end]).to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+    let is_complete = match length {
+        Some(length) => request.len() - end >= length,
+        None if head.contains("transfer-encoding: chunked") => request.ends_with(b"0\r\n\r\n"),
+        None => true,
+    };
+    is_complete.then(|| WELL.to_vec())
+}
+
+/// Serves each connection to a new local port on a thread of its own.
+fn serve(connection: impl Fn(TcpStream) + Send + Copy + 'static) -> Result<SocketAddr, CheckError> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|error| no_port(&error))?;
+    let address = listener.local_addr().map_err(|error| no_port(&error))?;
+    let named = || thread::Builder::new().name("check-platform".to_owned());
+    let accept = move || {
+        for client in listener.incoming().flatten() {
+            // Without a thread, the connection is closed.
+            let _ = named().spawn(move || connection(client));
+        }
+    };
+    named().spawn(accept).map(|_| address).map_err(|error| no_port(&error))
+}
+
+fn no_port(error: &io::Error) -> CheckError {
+    fail(format!("no local port is available: {error}"), "run the check where it may listen on 127.0.0.1")
+}
+
+/// An address where no process listens, as long as this process lives: another one of the kit's could listen there otherwise.
+#[cfg(unix)]
+pub(super) fn closed_address() -> Result<SocketAddr, CheckError> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, socket_with};
+    static BOUND: Mutex<Option<(OwnedFd, SocketAddr)>> = Mutex::new(None);
+    let mut bound = BOUND.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, address)) = &*bound {
+        return Ok(*address);
+    }
+    let reserve = || -> io::Result<(OwnedFd, SocketAddr)> {
+        let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        bind(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+        let address = getsockname(&socket)?.try_into()?;
+        Ok((socket, address))
+    };
+    let (_, address) = bound.insert(reserve().map_err(|error| no_port(&error))?);
+    Ok(*address)
+}
+
+#[cfg(not(unix))]
 pub(super) fn closed_address() -> Result<SocketAddr, CheckError> {
     SilentPlatform::start()?.address()
 }
@@ -67,19 +245,34 @@ pub(super) fn open_at_or_configured(
     }
 }
 
-/// The first configuration with the endpoint `address` that the plugin accepts.
-fn config(harness: &Harness, address: SocketAddr) -> Result<String, CheckError> {
+/// The options that the schema names.
+fn known_options(harness: &Harness) -> Map<String, Value> {
     let schema = harness.schema().unwrap_or_default();
-    let known = schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
-    let named: Vec<&str> = match &harness.task.endpoint {
-        Some(key) => vec![key],
-        None => {
-            let set = KEYS.iter().filter(|key| harness.config.contains_key(**key));
-            let rest =
-                KEYS.iter().filter(|key| known.contains_key(**key) && !harness.config.contains_key(**key));
-            set.chain(rest).copied().collect()
-        }
-    };
+    schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default()
+}
+
+/// The options that may hold the endpoint, the most likely first.
+fn endpoints<'a>(harness: &'a Harness, known: &Map<String, Value>) -> Vec<&'a str> {
+    if let Some(key) = &harness.task.endpoint {
+        return vec![key];
+    }
+    let set = KEYS.iter().filter(|key| harness.config.contains_key(**key));
+    let rest = KEYS.iter().filter(|key| known.contains_key(**key) && !harness.config.contains_key(**key));
+    set.chain(rest).copied().collect()
+}
+
+/// The given options, with an endpoint that is no address; `None` without an option for it.
+pub(super) fn with_unusable_endpoint(harness: &Harness) -> Option<Map<String, Value>> {
+    let key = *endpoints(harness, &known_options(harness)).first()?;
+    let mut config = harness.config.clone();
+    config.insert(key.to_owned(), json!("no address: \u{7}"));
+    Some(config)
+}
+
+/// The first configuration with the endpoint `address` that the plugin accepts.
+pub(super) fn config(harness: &Harness, address: SocketAddr) -> Result<String, CheckError> {
+    let known = known_options(harness);
+    let named = endpoints(harness, &known);
     if named.is_empty() {
         return Err(skip(
             "no option is called url, endpoint, address or the like: name it with --endpoint KEY",
@@ -94,11 +287,17 @@ fn config(harness: &Harness, address: SocketAddr) -> Result<String, CheckError> 
                 config.insert("port".to_owned(), json!(address.port()));
             }
             let config = Value::from(config).to_string();
-            let (answer, instance) = harness.subject.open(&config, &Terms::new(TIMEOUT));
+            let terms = Terms::new(TIMEOUT);
+            let (answer, instance) = harness.subject.open(&config, &terms);
             match instance {
                 Some(instance) => {
                     harness::end(instance)?;
                     return Ok(config);
+                }
+                // The options are right, and `open` wants more than options.
+                None if answer.status != abi::STATUS_INVALID_CONFIG => {
+                    harness::judge("open", &answer, &terms)?;
+                    return Err(harness::not_opened(&answer));
                 }
                 None => refusal = harness::said(&answer),
             }
@@ -190,6 +389,47 @@ mod tests {
         );
         let schema = json!({"type": ["array", "null"]});
         assert_eq!(values(None, Some(&schema), HERE)[0], json!(["http://127.0.0.1:7"]));
+    }
+
+    #[test]
+    fn a_request_is_answered_when_it_is_complete() {
+        for (request, answered) in [
+            (&b"PO"[..], false),
+            (b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n{", false),
+            (b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}", true),
+            (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", false),
+            (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", true),
+            (b"GET / HTTP/1.1\r\n\r\n", true),
+        ] {
+            assert_eq!(
+                answer_to(request).is_some_and(|answer| answer.starts_with(b"HTTP/1.1 200")),
+                answered
+            );
+        }
+        assert_eq!(answer_to(b"AMQP\0").as_deref(), Some(&b"AMQP\0"[..]));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_platform_accepts_nobody() {
+        let full = FullPlatform::start().expect("it can be filled");
+        let address = full.address().unwrap_or_else(|_| panic!("an address"));
+        let refused = TcpStream::connect_timeout(&address, Duration::from_millis(100)).expect_err("full");
+        assert_eq!(refused.kind(), ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn a_slow_platform_answers_byte_by_byte() {
+        let mut client =
+            TcpStream::connect(start_slow().unwrap_or_else(|_| panic!("a port"))).expect("a client");
+        client.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("it reads");
+        let (mut byte, mut answer) = ([0; 8], Vec::new());
+        while answer.len() < 15 {
+            let count = client.read(&mut byte).expect("it goes on");
+            assert!(count > 0);
+            answer.extend_from_slice(&byte[..count]);
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 503 aa"), "{answer:?}");
     }
 
     #[test]

@@ -1,16 +1,16 @@
 //! The parts of every check in a child: its task, the plugin, the rules for each answer, and the finding.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fs, net::SocketAddr, path::PathBuf, time::Duration};
 
 use jackfield_loader::{
     Batch,
-    conformance::{Answer, HostKind, Instance, ProcessState, Subject, Terms},
+    conformance::{Answer, HostKind, Instance, Made, ProcessState, Subject, Terms},
     plugin_api::abi,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{lateness, sample_events};
+use super::{lateness, left, sample_events};
 
 /// The timeout of an ordinary call: enough for a megabyte on a slow machine.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
@@ -29,10 +29,14 @@ pub(super) struct Task {
     pub(super) own_process: bool,
     /// The key of the endpoint, if the command line names it.
     pub(super) endpoint: Option<String>,
+    /// The number of threads that may stay.
+    pub(super) kept_threads: usize,
     /// The number of instances in the check for leaks.
     pub(super) cycles: u32,
     /// The time for these instances, in seconds.
     pub(super) budget_s: u64,
+    /// The address of a platform that answers, outside of this process.
+    pub(super) answering: Option<SocketAddr>,
     /// The code with which the process of the check of its end has to end, which no plugin knows.
     pub(super) exit_code: i32,
     /// A folder that nothing else uses.
@@ -46,6 +50,8 @@ pub(super) enum Verdict {
     Pass,
     Fail,
     Skipped,
+    /// The plugin refuses the options that the user has given, so nothing can be checked.
+    Refused,
 }
 
 /// The finding of one check.
@@ -59,11 +65,20 @@ pub(super) struct Finding {
     pub(super) advice: String,
 }
 
+/// What a child reports.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct ChildReport {
+    pub(super) finding: Finding,
+    /// The files in its folder before the end of its process, where that is checked.
+    pub(super) files: Vec<PathBuf>,
+}
+
 /// Why a check does not pass.
 #[derive(Debug)]
 pub(super) enum CheckError {
     Failed { found: String, advice: String },
     Skipped(String),
+    Refused(String),
 }
 
 /// Why what belongs to the tool's process is not checked.
@@ -94,6 +109,7 @@ impl From<CheckError> for Finding {
         match error {
             CheckError::Failed { found, advice } => Self { verdict: Verdict::Fail, found, advice },
             CheckError::Skipped(found) => Self { verdict: Verdict::Skipped, found, advice: String::new() },
+            CheckError::Refused(found) => Self { verdict: Verdict::Refused, found, advice: String::new() },
         }
     }
 }
@@ -103,18 +119,34 @@ pub(super) struct Harness {
     pub(super) subject: Subject,
     /// The state of the process before the library was mapped, and its constructors ran.
     pub(super) before: ProcessState,
+    /// The number of threads at that time, where the system shows them.
+    pub(super) threads_before: Option<usize>,
+    /// What the plugin makes in places that all programs share, in a check that looks there and where the system shows it.
+    pub(super) made: Option<Made>,
     pub(super) task: Task,
     /// The options.
     pub(super) config: Map<String, Value>,
 }
 
 impl Harness {
-    pub(super) fn load(task: Task) -> Result<Self, CheckError> {
-        let before = ProcessState::now();
+    pub(super) fn load(task: Task, made: Option<Made>) -> Result<Self, CheckError> {
+        let (before, threads_before) = (ProcessState::now(), threads());
         let subject = Subject::load(&task.file, task.own_process)
             .map_err(|error| fail(error.to_string(), "the message says what its vendor has to change"))?;
         let config = serde_json::from_str(&task.config).unwrap_or_default();
-        Ok(Self { subject, before, task, config })
+        Ok(Self { subject, before, threads_before, made, task, config })
+    }
+
+    /// The number of threads when all that the plugin has started have ended; `None` where that is not known, or where they are
+    /// the plugin's own affair.
+    pub(super) fn threads_at_rest(&self) -> Option<usize> {
+        (!self.task.own_process).then(|| self.threads_before.map(|before| before + self.task.kept_threads))?
+    }
+
+    /// Waits until the threads that the plugin has started have ended, at most for 2 seconds. Gives whether they have.
+    pub(super) fn wait_for_threads(&self) -> bool {
+        let Some(most) = self.threads_at_rest() else { return true };
+        left::poll(|| threads().is_none_or(|threads| threads <= most))
     }
 
     /// The schema of the options, when the metadata has one.
@@ -136,16 +168,33 @@ impl Harness {
     /// Opens an instance, which has to succeed.
     pub(super) fn open_with(&self, config: &str, terms: &Terms) -> Result<Instance, CheckError> {
         let (answer, instance) = self.subject.open(config, terms);
-        judge("open", &answer, terms)?;
-        instance.ok_or_else(|| {
-            let advice = if answer.status == abi::STATUS_INVALID_CONFIG {
-                "give the options that the plugin needs with --config FILE or --config-json JSON"
-            } else {
-                "`open` succeeds while the platform is away: connect on the first `send`"
-            };
-            fail(format!("`open` failed: {}", said(&answer)), advice)
-        })
+        opened(&answer, instance, terms)
     }
+}
+
+/// Judges the answer of `open`, which has to succeed.
+pub(super) fn opened(
+    answer: &Answer,
+    instance: Option<Instance>,
+    terms: &Terms,
+) -> Result<Instance, CheckError> {
+    judge("open", answer, terms)?;
+    instance.ok_or_else(|| not_opened(answer))
+}
+
+/// The failure of an `open` that had to succeed.
+pub(super) fn not_opened(answer: &Answer) -> CheckError {
+    let advice = if answer.status == abi::STATUS_INVALID_CONFIG {
+        "options that are taken once are taken always, from every host"
+    } else {
+        "`open` succeeds while the platform is away: connect on the first `send`"
+    };
+    fail(format!("`open` failed: {}", said(answer)), advice)
+}
+
+/// The number of threads of this process; `None` where there is no `/proc`.
+pub(super) fn threads() -> Option<usize> {
+    fs::read_dir("/proc/self/task").ok().map(Iterator::count)
 }
 
 /// Checks the rules for every answer.

@@ -26,11 +26,13 @@ pub(crate) const HELP: Help = Help {
          none. The last line says what was shown, and what was not.\n\n\
          Some checks need a platform that is away or does not answer. They set the option url,\n\
          endpoint, address or the like, or the one that --endpoint names. In the check `leaks`\n\
-         memory has to stop growing after a warm-up of a tenth of the cycles.\n\n\
+         memory has to stop growing after a warm-up of a tenth of the cycles. It makes fewer than\n\
+         --cycles where they would take longer than half of --limit.\n\n\
          With --isolation process, or for a plugin whose metadata says so, the state of the process\n\
          and its threads are the plugin's own: the checks of them are skipped.\n\n\
          With --json: file, name, version, isolation, passed, failed, skipped, and checks: a list of name,\n\
-         verdict (pass, fail, skipped), found, advice, seconds. Exit code 0: no check failed.",
+         verdict (pass, fail, skipped, refused), found, advice, seconds. Exit code 0: no check failed;\n\
+         3: the plugin refuses the given options, so that nothing was checked.",
 };
 
 #[derive(Debug, Args)]
@@ -56,9 +58,12 @@ pub(crate) struct CheckArgs {
     /// The option that holds the platform's address
     #[arg(long, value_name = "KEY")]
     pub(super) endpoint: Option<String>,
-    /// Time after which a check counts as hung (`leaks`: five times as long)
+    /// Time after which a check counts as hung
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = jackfield::forward::parse_duration)]
     pub(super) limit: Duration,
+    /// Number of threads that a library of the plugin keeps for the whole process, beyond the end of the instances
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(super) kept_threads: usize,
     /// Number of instances that the check `leaks` opens and closes
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(20..=1_000_000))]
     pub(super) cycles: u32,

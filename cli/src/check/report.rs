@@ -52,6 +52,12 @@ impl Report {
         self.count(Verdict::Fail)
     }
 
+    /// Why the plugin has refused the given options, if it has.
+    pub(super) fn refusal(&self) -> Option<&str> {
+        let refused = |row: &&Row| row.finding.verdict == Verdict::Refused;
+        self.rows.iter().find(refused).map(|row| row.finding.found.as_str())
+    }
+
     fn plugin(&self) -> String {
         self.plugin.as_ref().map_or_else(|| self.file.clone(), |(name, version)| format!("{name} {version}"))
     }
@@ -60,19 +66,21 @@ impl Report {
     pub(super) fn to_text(&self) -> String {
         const VERDICT: usize = 1;
         let mut table = vec![["CHECK", "VERDICT", "TIME", "FOUND"].map(str::to_owned).to_vec()];
+        let groups = self.failures();
         for Row { name, finding, seconds } in &self.rows {
+            let like = groups.iter().find(|group| group[1..].iter().any(|row| row.name == *name));
             table.push(vec![
                 (*name).to_owned(),
                 word(finding.verdict).to_owned(),
                 if *seconds > 0.0 { format!("{seconds:.2} s") } else { "-".to_owned() },
-                finding.found.clone(),
+                like.map_or_else(|| finding.found.clone(), |group| format!("as `{}`", group[0].name)),
             ]);
         }
         let mut out =
             console::table(&table, |row, column, cell| match row.checked_sub(1).map(|at| &self.rows[at]) {
                 Some(row) if column == VERDICT => match row.finding.verdict {
                     Verdict::Pass => console::paint(&cell, Colour::Green),
-                    Verdict::Fail => console::paint(&cell, Colour::Red),
+                    Verdict::Fail | Verdict::Refused => console::paint(&cell, Colour::Red),
                     Verdict::Skipped => console::paint(&cell, Colour::Yellow),
                 },
                 _ => cell,
@@ -85,12 +93,32 @@ impl Report {
             self.failed(),
             self.count(Verdict::Skipped)
         );
-        for row in self.rows.iter().filter(|row| row.finding.verdict == Verdict::Fail) {
-            let line = format!("{}: {}", row.name, row.finding.advice);
+        for group in groups {
+            let more = match group.len() - 1 {
+                0 => String::new(),
+                more => format!(" (and {more} more like it)"),
+            };
+            let line = format!("{}{more}: {}", group[0].name, group[0].finding.advice);
             let _ = writeln!(out, "{}", console::one_line(&line));
         }
         let _ = writeln!(out, "{}", console::one_line(self.conclusion()));
         out
+    }
+
+    /// The checks that have failed, those that have found the same in one group.
+    fn failures(&self) -> Vec<Vec<&Row>> {
+        let mut groups: Vec<Vec<&Row>> = Vec::new();
+        for row in self.rows.iter().filter(|row| row.finding.verdict == Verdict::Fail) {
+            let same = |group: &&mut Vec<&Row>| {
+                (&group[0].finding.found, &group[0].finding.advice)
+                    == (&row.finding.found, &row.finding.advice)
+            };
+            match groups.iter_mut().find(same) {
+                Some(group) => group.push(row),
+                None => groups.push(vec![row]),
+            }
+        }
+        groups
     }
 
     /// What the checks have shown and what they have not, for people who decide whether the plugin is loaded.
@@ -98,6 +126,9 @@ impl Report {
         let failed = self.failed();
         if failed > 0 {
             return format!("It breaks the contract in {}.", count(failed, "check"));
+        }
+        if self.refusal().is_some() {
+            return "Nothing is shown: the plugin needs other options than those that were given.".to_owned();
         }
         let mut not_shown: Vec<(&str, Vec<&str>)> = Vec::new();
         for Row { name, finding, .. } in &self.rows {
@@ -131,10 +162,11 @@ impl Report {
     pub(super) fn to_junit(&self) -> String {
         let mut xml = format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n<testsuite name=\"jackfield check {}\" tests=\"{}\" \
-             failures=\"{}\" errors=\"0\" skipped=\"{}\" time=\"{:.3}\">\n",
+             failures=\"{}\" errors=\"{}\" skipped=\"{}\" time=\"{:.3}\">\n",
             escape(&self.plugin()),
             self.rows.len(),
             self.failed(),
+            self.count(Verdict::Refused),
             self.count(Verdict::Skipped),
             self.rows.iter().map(|row| row.seconds).sum::<f64>()
         );
@@ -148,6 +180,7 @@ impl Report {
                     writeln!(xml, "><failure message=\"{found}\">{found}\n{advice}</failure></testcase>")
                 }
                 Verdict::Skipped => writeln!(xml, "><skipped message=\"{found}\"/></testcase>"),
+                Verdict::Refused => writeln!(xml, "><error message=\"{found}\"/></testcase>"),
             };
         }
         xml.push_str("</testsuite>\n</testsuites>\n");
@@ -160,6 +193,7 @@ fn word(verdict: Verdict) -> &'static str {
         Verdict::Pass => "pass",
         Verdict::Fail => "FAIL",
         Verdict::Skipped => "skipped",
+        Verdict::Refused => "refused",
     }
 }
 
@@ -211,6 +245,20 @@ mod tests {
             ],
             "{text}"
         );
+    }
+
+    #[test]
+    fn failures_that_are_the_same_are_told_once() {
+        let mut report = Report::new(Path::new("/x/libp.so"), None, false);
+        for name in ["open", "strings", "outcomes"] {
+            report.push(name, fail("it panicked", "do not panic").into(), Duration::ZERO);
+        }
+        report.push("leaks", fail("3 descriptors more", "close them").into(), Duration::ZERO);
+        let text = report.to_text();
+        assert_eq!(text.matches("it panicked").count(), 1, "{text}");
+        assert!(text.contains("\nstrings   FAIL     -     as `open`\n"), "{text}");
+        assert!(text.contains("\nopen (and 2 more like it): do not panic\nleaks: close them\n"), "{text}");
+        assert!(text.ends_with("It breaks the contract in 4 checks.\n"), "{text}");
     }
 
     #[test]

@@ -8,38 +8,76 @@ use std::{
     fs::File,
     io::{self, Write as _, pipe},
     path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
+use indicatif::ProgressBar;
 use jackfield_loader::{
-    Inspection, Program,
+    Inspection, Program, in_prose,
     plugin_api::metadata::CAPABILITY_STDOUT,
-    reexec::{Ended, Spawn, adopt_orphans, kill_descendants},
+    reexec::{Child, Ended, Spawn, adopt_orphans, kill_descendants, processes_below},
 };
 
 use super::{
     checks::{
-        CHECKS, Check, EXIT, LEFTOVERS, LOAD, OPEN, PREVIEW, READ_ONLY, STDOUT,
+        CHECKS, Check, EXIT, IN_FOLDER, LENT_MEMORY, LOAD, OPEN, PREVIEW, READ_ONLY, STDOUT, VIEW_ENDS,
+        WITH_PLATFORM,
         metadata::{self, FileReport},
     },
     child::NAME,
     child_output::{KEPT, Output, PipeReader},
-    harness::{CheckError, Finding, OWN_PROCESS, Task, Verdict, fail, skip},
+    fake_platform,
+    harness::{CheckError, ChildReport, Finding, OWN_PROCESS, Task, Verdict, fail, skip},
+    left,
     options::CheckArgs,
     report::Report,
 };
 
-/// Runs the checks of a file.
-pub(super) fn all(args: &CheckArgs, config: &str) -> Report {
+/// A request to end the checks early, and the child that it ends.
+#[derive(Clone, Default)]
+pub(super) struct Stop(Arc<Mutex<(bool, Option<Arc<Child>>)>>);
+
+impl Stop {
+    fn lock(&self) -> MutexGuard<'_, (bool, Option<Arc<Child>>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn is_set(&self) -> bool {
+        self.lock().0
+    }
+
+    pub(super) fn set(&self) {
+        let mut state = self.lock();
+        state.0 = true;
+        if let Some(child) = &state.1 {
+            child.kill();
+        }
+    }
+
+    /// Sets the child that runs. It ends at once if the request has come before.
+    fn running(&self, child: Option<&Arc<Child>>) {
+        let mut state = self.lock();
+        state.1 = child.cloned();
+        if let (true, Some(child)) = (state.0, &state.1) {
+            child.kill();
+        }
+    }
+}
+
+/// Runs the checks of a file, until `stop` is set. `bar` shows the one that runs.
+pub(super) fn all(args: &CheckArgs, config: &str, stop: &Stop, bar: &ProgressBar) -> Report {
     // A daemon that a plugin leaves becomes a child of this process, which kills it.
     adopt_orphans();
     let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
     let FileReport { plugin, own_process, findings } = metadata::check_file(args);
-    let loadable =
-        findings.iter().all(|(name, finding)| *name == "schema" || finding.verdict != Verdict::Fail);
+    // A plugin with a wrong schema can be loaded.
+    let keeps_from_loading =
+        |name: &str, finding: &Finding| name != "schema" && finding.verdict == Verdict::Fail;
+    let loadable = !findings.iter().any(|(name, finding)| keeps_from_loading(name, finding));
     let mut report = Report::new(&args.file, plugin, own_process);
     for (name, finding) in findings {
-        if wanted(name) {
+        if wanted(name) || keeps_from_loading(name, &finding) {
             report.push(name, finding, Duration::ZERO);
         }
     }
@@ -48,8 +86,13 @@ pub(super) fn all(args: &CheckArgs, config: &str) -> Report {
     let (mut unloadable, mut unopenable) = ((!loadable).then_some(UNLOADABLE), None);
     let (mut printed, mut has_run) = (Vec::new(), false);
     for check in &CHECKS {
+        bar.inc(1);
+        bar.set_message(check.name);
         let stage = check.name == LOAD || check.name == OPEN;
         let needed = stage && unloadable.is_none();
+        if stop.is_set() {
+            break;
+        }
         if !wanted(check.name) && !needed {
             continue;
         }
@@ -59,14 +102,14 @@ pub(super) fn all(args: &CheckArgs, config: &str) -> Report {
             (skip(OWN_PROCESS).into(), Duration::ZERO)
         } else {
             let start = Instant::now();
-            let (finding, output) = one(check, args, own_process, config);
+            let (finding, output) = one(check, args, own_process, config, stop);
             has_run = true;
             if !output.is_empty() {
                 printed.push((check.name, output));
             }
             (finding, start.elapsed())
         };
-        if finding.verdict == Verdict::Fail {
+        if stage && matches!(finding.verdict, Verdict::Fail | Verdict::Refused) {
             match check.name {
                 LOAD => unloadable = Some(UNLOADABLE),
                 OPEN => unopenable = Some("no instance can be opened, see above"),
@@ -74,7 +117,7 @@ pub(super) fn all(args: &CheckArgs, config: &str) -> Report {
             }
         }
         // A stage that was not requested is reported if it has failed, because then nothing else is done.
-        if wanted(check.name) || finding.verdict == Verdict::Fail {
+        if wanted(check.name) || matches!(finding.verdict, Verdict::Fail | Verdict::Refused) {
             report.push(check.name, finding, took);
         }
     }
@@ -110,8 +153,8 @@ const BUS: i32 = if cfg!(target_os = "linux") { 7 } else { 10 };
 const SEGV: i32 = 11;
 
 /// Runs one check in a child.
-fn one(check: &Check, args: &CheckArgs, own_process: bool, config: &str) -> (Finding, Output) {
-    match start(check, args, own_process, config) {
+fn one(check: &Check, args: &CheckArgs, own_process: bool, config: &str, stop: &Stop) -> (Finding, Output) {
+    match start(check, args, own_process, config, stop) {
         Ok((mut finding, output)) => {
             if check.name == PREVIEW && !own_process && !output.is_empty() && finding.verdict == Verdict::Pass
             {
@@ -128,10 +171,16 @@ fn one(check: &Check, args: &CheckArgs, own_process: bool, config: &str) -> (Fin
 }
 
 #[cfg(unix)]
-fn start(check: &Check, args: &CheckArgs, own_process: bool, config: &str) -> io::Result<(Finding, Output)> {
+fn start(
+    check: &Check,
+    args: &CheckArgs,
+    own_process: bool,
+    config: &str,
+    stop: &Stop,
+) -> io::Result<(Finding, Output)> {
     use std::os::fd::OwnedFd;
 
-    let limit = args.limit * check.patience;
+    let limit = args.limit;
     // What a plugin ends the process with would be 0, or a number of its own.
     let exit_code = if check.name == EXIT { 100 + (std::process::id() % 20).cast_signed() } else { 0 };
     let folder = tempfile::Builder::new().prefix("jackfield-check-").tempdir()?;
@@ -141,9 +190,14 @@ fn start(check: &Check, args: &CheckArgs, own_process: bool, config: &str) -> io
         config: config.to_owned(),
         own_process,
         endpoint: args.endpoint.clone(),
+        kept_threads: args.kept_threads,
         cycles: args.cycles,
         // The rest of the limit is for the end of the check and for its answer.
         budget_s: (limit * 4 / 5).as_secs(),
+        answering: WITH_PLATFORM
+            .contains(&check.name)
+            .then(fake_platform::start_answering)
+            .and_then(Result::ok),
         exit_code,
         folder: folder.path().to_owned(),
     };
@@ -152,7 +206,7 @@ fn start(check: &Check, args: &CheckArgs, own_process: bool, config: &str) -> io
     let ((task_reader, mut task_writer), (answer_reader, answer_writer)) = (pipe()?, pipe()?);
     let ((output_reader, output_writer), (error_reader, error_writer)) = (pipe()?, pipe()?);
     let mut spawn = Spawn::new(Program::Own, NAME).title(format!("check {}", check.name));
-    if check.name == LEFTOVERS {
+    if IN_FOLDER.contains(&check.name) {
         let is_other = |(name, _): &(OsString, OsString)| name != "TMPDIR";
         let environment = env::vars_os().filter(is_other).chain([("TMPDIR".into(), folder.path().into())]);
         spawn = spawn.environment(environment.collect());
@@ -161,6 +215,8 @@ fn start(check: &Check, args: &CheckArgs, own_process: bool, config: &str) -> io
         .files([OwnedFd::from(task_reader), answer_writer.into(), output_writer.into()].into())
         .stderr(File::from(OwnedFd::from(error_writer)))
         .start()?;
+    let child = Arc::new(child);
+    stop.running(Some(&child));
     let answer = PipeReader::start(answer_reader, ANSWER)?;
     let (output, errors) = (PipeReader::start(output_reader, KEPT)?, PipeReader::start(error_reader, KEPT)?);
     // If the child has already ended, this fails, and the end is reported below. The pipe stays open, because
@@ -168,14 +224,36 @@ fn start(check: &Check, args: &CheckArgs, own_process: bool, config: &str) -> io
     let _ = task_writer.write_all(&task);
 
     let ended = child.wait(limit);
+    let processes = match ended {
+        Some(_) if check.name == EXIT => left::processes(processes_below, false),
+        _ => Vec::new(),
+    };
     child.kill();
     kill_descendants();
+    stop.running(None);
     drop(task_writer);
     let (answer, output, errors) = (answer.finish(), output.finish(), errors.finish());
-    let finding = match (ended, serde_json::from_slice::<Finding>(&answer.first)) {
-        (Some(Ended::Code(code)), Ok(finding)) if code == exit_code => finding,
-        // The check had failed before the child ended in another way.
-        (_, Ok(finding)) if finding.verdict == Verdict::Fail => finding,
+    let finding = match (ended, serde_json::from_slice::<ChildReport>(&answer.first)) {
+        // The check has failed, however the child ended.
+        (_, Ok(report)) if report.finding.verdict == Verdict::Fail => report.finding,
+        (Some(Ended::Code(code)), Ok(_)) if code == exit_code && !processes.is_empty() => fail(
+            format!("processes are left by the end of the process: {}", in_prose(&processes)),
+            "a plugin starts no process that outlives the tool, also not in a destructor or a function registered with `atexit`",
+        )
+        .into(),
+        (Some(Ended::Code(code)), Ok(report)) if code == exit_code => {
+            let mut files = if check.name == EXIT { left::files(folder.path()) } else { Vec::new() };
+            files.retain(|file| !report.files.contains(file));
+            let options = serde_json::from_str(config).unwrap_or_default();
+            match left::files_in_words(&files, &options, folder.path()) {
+                None => report.finding,
+                Some(found) => fail(
+                    format!("by the end of the process {found}"),
+                    "a destructor of the library, or a function registered with `atexit`, makes no file: the tool has ended",
+                )
+                .into(),
+            }
+        }
         (None, Ok(_)) if check.name == EXIT => fail(
             format!("the process does not end: it is still running after {} s", limit.as_secs()),
             "a destructor of the library, or a function registered with `atexit`, waits: it must not wait",
@@ -187,8 +265,18 @@ fn start(check: &Check, args: &CheckArgs, own_process: bool, config: &str) -> io
         )
         .into(),
         (Some(Ended::Signal(SEGV | BUS)), _) if check.name == READ_ONLY => fail(
-            "crashed where the configuration and the events can't be written",
+            "crashed where the host's tables, the configuration, the batch, its events and the call can't be written",
             "they belong to the host, and other threads read them: copy what you change",
+        )
+        .into(),
+        (Some(Ended::Signal(SEGV | BUS)), _) if check.name == VIEW_ENDS => fail(
+            "crashed where memory ends behind each text and list",
+            "a view has a length, and no character ends its text: read no more than `len` bytes or items",
+        )
+        .into(),
+        (Some(Ended::Signal(SEGV | BUS)), _) if check.name == LENT_MEMORY => fail(
+            "crashed where the configuration, the batch, its events and a call can't be read after the call has returned",
+            "they are borrowed until the function returns: copy what a later call, or a thread, needs",
         )
         .into(),
         (ended, _) => broken(ended, limit, &errors).into(),
@@ -197,7 +285,7 @@ fn start(check: &Check, args: &CheckArgs, own_process: bool, config: &str) -> io
 }
 
 #[cfg(not(unix))]
-fn start(_: &Check, _: &CheckArgs, _: bool, _: &str) -> io::Result<(Finding, Output)> {
+fn start(_: &Check, _: &CheckArgs, _: bool, _: &str, _: &Stop) -> io::Result<(Finding, Output)> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
@@ -210,6 +298,16 @@ fn broken(ended: Option<Ended>, limit: Duration, errors: &Output) -> CheckError 
             format!("hung: no end after {} s{said}", limit.as_secs()),
             "every function returns by its call's timeout, and `free` at once: look where the plugin waits",
         ),
+        // The words of a runtime of C++ or Rust that finds a foreign exception.
+        #[cfg(unix)]
+        Some(Ended::Signal(_))
+            if ["foreign exception", "terminate called"].iter().any(|it| said.contains(it)) =>
+        {
+            fail(
+                "an exception left an exported function, and ended the process",
+                "catch it at the boundary: in C++ the macro `JACKFIELD_CATCH` of jackfield.h makes it the answer of the call",
+            )
+        }
         #[cfg(unix)]
         Some(Ended::Signal(signal)) => fail(
             format!("crashed by signal {signal}{said}"),

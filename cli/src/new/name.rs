@@ -21,12 +21,14 @@ const CRATES: &[&str] = &[
     "alloc",
     "core",
     "jackfield_plugin_api",
+    "jackfield_plugin_tokio",
     "proc_macro",
     "schemars",
     "serde",
     "serde_json",
     "std",
     "test",
+    "tokio",
 ];
 
 /// Names of devices on Windows.

@@ -7,9 +7,6 @@
 //! A file that was renamed is read to its end, and so is one that was renamed between two runs and is still in the same
 //! folder. A new file under the name that can't be opened yet is waited for, as a missing one is. A file that is shorter
 //! than the position is read from its start.
-//!
-//! # Platform
-//! Without inodes, on Windows, a renamed file is not recognized.
 
 use std::{
     fs::{self, File, Metadata},
@@ -21,7 +18,7 @@ use std::{
 
 use flate2::read::MultiGzDecoder;
 use jackfield_loader::{
-    files::{self, Access, identity},
+    files::{self, Access, identity, identity_at},
     show_path,
 };
 
@@ -84,7 +81,7 @@ impl Position {
 /// Opens the file to read first: the one at `path`, or the one that was there when the last run stopped.
 pub(super) fn resume(path: &Path, mut position: Position) -> io::Result<RegularFile> {
     let file = open(path)?;
-    let found = identity(&file.metadata()?);
+    let found = identity(&file)?;
     if found != position.of {
         let renamed = (position.of != (0, 0)).then(|| renamed(path, &position)).flatten();
         if let Some((old, file)) = renamed {
@@ -131,12 +128,15 @@ fn open_regular(path: &Path) -> io::Result<File> {
 /// compressed file counts other bytes than its own.
 fn renamed(path: &Path, position: &Position) -> Option<(PathBuf, File)> {
     let entries = fs::read_dir(path.parent()?).ok()?;
-    let is_it =
-        |found: &Metadata| found.is_file() && identity(found) == position.of && found.len() > position.offset;
-    let old = entries.flatten().find(|entry| entry.metadata().is_ok_and(|found| is_it(&found)))?.path();
+    let has_more = |found: io::Result<Metadata>| {
+        found.is_ok_and(|found| found.is_file() && found.len() > position.offset)
+    };
+    let is_it = |found: io::Result<(u64, u64)>| found.is_ok_and(|found| found == position.of);
+    let may_be = |entry: &fs::DirEntry| has_more(entry.metadata()) && is_it(identity_at(&entry.path()));
+    let old = entries.flatten().find(may_be)?.path();
     let file = open(&old).ok()?;
     let is_followed =
-        file.metadata().is_ok_and(|found| is_it(&found)) && !is_compressed(&file).unwrap_or(true);
+        has_more(file.metadata()) && is_it(identity(&file)) && !is_compressed(&file).unwrap_or(true);
     is_followed.then_some((old, file))
 }
 
@@ -215,7 +215,7 @@ impl Followed {
     /// Goes on with the file that is at the path now, from its start. Gives whether it can be read. One that can't be
     /// may only lack its mode or owner yet, which `logrotate` sets after it has created the file.
     fn begin(&mut self) -> bool {
-        let opened = open_regular(&self.path).and_then(|file| Ok((identity(&file.metadata()?), file)));
+        let opened = open_regular(&self.path).and_then(|file| Ok((identity(&file)?, file)));
         match opened {
             Ok((found, file)) => {
                 if self.is_told {
@@ -279,7 +279,7 @@ impl Followed {
 
     /// Whether another file is at the path. A missing one is none: it may come.
     fn is_replaced(&self) -> bool {
-        fs::metadata(&self.path).is_ok_and(|now| identity(&now) != self.position.of)
+        identity_at(&self.path).is_ok_and(|now| now != self.position.of)
     }
 }
 

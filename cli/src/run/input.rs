@@ -12,7 +12,7 @@ use std::{
 use jackfield::forward::Forwarder;
 use jackfield::spool::DropReason;
 use jackfield_loader::{
-    files::{self, identity},
+    files::{self, identity, identity_at},
     show_path,
 };
 
@@ -203,10 +203,9 @@ impl InputReader {
     fn fifo(&self, path: &Path) -> io::Result<()> {
         loop {
             let file = File::open(path)?;
-            let opened = identity(&file.metadata()?);
-            OpenInput::new(self, Stream::new(file), true).read(|| {
-                !self.is_stopping() && fs::metadata(path).is_ok_and(|now| identity(&now) == opened)
-            })?;
+            let opened = identity(&file)?;
+            OpenInput::new(self, Stream::new(file), true)
+                .read(|| !self.is_stopping() && identity_at(path).is_ok_and(|now| now == opened))?;
             if self.is_stopping() {
                 return Ok(());
             }

@@ -5,12 +5,12 @@ pub(crate) mod lock;
 pub(crate) mod sign;
 pub(crate) mod verify;
 
-use std::{fmt::Display, fs, path::Path};
+use std::{fmt::Display, path::Path};
 
 use ct_codecs::{Base64, Decoder as _};
 use jackfield_loader::{
     PublicKey,
-    files::{self, Access, FileError},
+    files::{self, Access, Facts, FileError},
     show_path,
 };
 use minisign::{SecretKey, SecretKeyBox};
@@ -28,10 +28,10 @@ fn unusable(path: &Path, reason: impl Display) -> CommandError {
     CommandError::Unusable(format!("{}: {reason}", show_path(path)))
 }
 
-fn read(path: &Path) -> Result<(String, fs::Metadata), CommandError> {
+fn read(path: &Path) -> Result<(String, Facts), CommandError> {
     let read = || {
         let file = files::open(path, Access::ReadLinked)?;
-        Ok((files::read_open(&file, SIZE_LIMIT)?, file.metadata()?))
+        Ok((files::read_open(&file, SIZE_LIMIT)?, Facts::of_file(&file)?))
     };
     read().map_err(|error| match error {
         FileError::Io(error) => CommandError::file(path, "can't be read")(error),
@@ -56,14 +56,12 @@ fn public_key(key: &str) -> Result<PublicKey, CommandError> {
 
 /// A secret key from a file that only its owner may read. The terminal asks for the password.
 fn secret_key(path: &Path) -> Result<SecretKey, CommandError> {
-    let (text, metadata) = read(path)?;
+    let (text, facts) = read(path)?;
     if text.parse::<PublicKey>().is_ok() {
         return Err(unusable(path, "is a public key, expected the secret key of its pair"));
     }
-    if let Some(mode) = files::mode_for_others(&metadata) {
-        let shown = show_path(path);
-        let reason = format!("a secret key that others may read (mode {mode:04o}): chmod 600 {shown}");
-        return Err(unusable(path, reason));
+    if let Some(openness) = facts.openness(path) {
+        return Err(unusable(path, format!("a secret key that others may read {openness}")));
     }
     let not_a_key = || unusable(path, "expected a secret key of minisign, as jackfield keygen makes it");
     let bytes = text.lines().nth(1).and_then(|line| Base64::decode_to_vec(line.trim(), None).ok());

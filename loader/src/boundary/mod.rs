@@ -2,9 +2,13 @@
 
 pub(crate) mod batch;
 pub(crate) mod budget;
+#[cfg(windows)]
+pub(crate) mod handles;
 pub(crate) mod host_services;
+#[cfg(windows)]
+pub(crate) mod job;
 pub(crate) mod log;
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 pub(crate) mod mapping;
 pub(crate) mod process;
 pub mod signals;

@@ -71,7 +71,7 @@ pub fn limit_heaps(most: i32) {
 /// ignores errors. Data in buffers of C code is lost.
 ///
 /// # Platform
-/// On Windows the destructors do run.
+/// On Windows the other threads end first, and no DLL gets a notification.
 pub fn exit(code: i32) -> ! {
     let _ = io::stdout().flush();
     let _ = io::stderr().flush();
@@ -80,16 +80,21 @@ pub fn exit(code: i32) -> ! {
     unsafe {
         libc::_exit(code)
     }
-    // TerminateProcess would run no destructor, but std does not offer it.
-    #[cfg(not(unix))]
-    std::process::exit(code)
+    // SAFETY: as above; the handle is that of this process, which is always valid.
+    #[cfg(windows)]
+    unsafe {
+        use windows_sys::Win32::System::Threading::{GetCurrentProcess, TerminateProcess};
+        TerminateProcess(GetCurrentProcess(), code.cast_unsigned());
+    }
+    #[cfg(windows)]
+    std::process::abort()
 }
 
 /// The number of this process, like [`std::process::id`], also after a fork. Cheap enough for frequent calls.
 ///
 /// # Platform
 /// On Linux 4.14 and later the number is kept in a page that the kernel clears in a forked child
-/// (`MADV_WIPEONFORK`). Elsewhere each call asks the system.
+/// (`MADV_WIPEONFORK`). Elsewhere, and under QEMU's user mode, each call asks the system.
 #[must_use]
 #[inline]
 pub fn process_id() -> u32 {
@@ -157,8 +162,11 @@ mod kept {
             mmap_anonymous(ptr::null_mut(), LEN, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)
         }
         .ok()?;
+        // QEMU's user mode takes every advice, even one that does not exist, and follows none of this kind.
+        // SAFETY: no other code has this mapping, and a kernel refuses the advice.
+        let obeyed = unsafe { libc::madvise(page, LEN, -1) } != 0;
         // SAFETY: no other code has this mapping, and the advice does not change it in this process.
-        if unsafe { madvise(page, LEN, Advice::LinuxWipeOnFork) }.is_err() {
+        if !obeyed || unsafe { madvise(page, LEN, Advice::LinuxWipeOnFork) }.is_err() {
             // SAFETY: as above.
             let _ = unsafe { munmap(page, LEN) };
             return None;

@@ -10,7 +10,10 @@ use std::time::{Duration, Instant};
 use jackfield_plugin_api::Outcome;
 use jackfield_plugin_api::abi::{self, Status};
 
+#[cfg(target_os = "linux")]
+use super::host::Pages;
 use super::host::{Cancel, Terms, further_tables};
+use super::late::note_use;
 use crate::boundary::process::{lock, nanoseconds};
 use crate::boundary::text::{self, REASON_LIMIT};
 
@@ -47,13 +50,6 @@ struct Context {
 /// The running calls, by their context. The context of an ended call is not in the map.
 static RUNNING: Mutex<BTreeMap<usize, Arc<Context>>> = Mutex::new(BTreeMap::new());
 static LAST: AtomicUsize = AtomicUsize::new(0);
-static LATE: AtomicUsize = AtomicUsize::new(0);
-
-/// Number of uses of a call by plugins after its end.
-#[must_use]
-pub fn late_uses() -> usize {
-    LATE.load(Ordering::Relaxed)
-}
 
 /// Makes a call about `events` events on these terms, by `body`.
 pub(super) fn during(terms: &Terms, events: usize, body: impl FnOnce(*const abi::Call) -> Status) -> Answer {
@@ -71,8 +67,13 @@ pub(super) fn during(terms: &Terms, events: usize, body: impl FnOnce(*const abi:
         explain,
         tables: further_tables(terms.host),
     };
+    let pointer = &raw const call;
+    #[cfg(target_os = "linux")]
+    let pages = Pages::of_value(terms.memory, &call);
+    #[cfg(target_os = "linux")]
+    let pointer = pages.as_ref().map_or(pointer, |(_, copy)| *copy);
     let start = Instant::now();
-    let status = body(&raw const call);
+    let status = body(pointer);
     let took = start.elapsed();
     lock(&RUNNING).remove(&number);
     Answer { status, started: Some(start), took, ..std::mem::take(&mut *lock(&context.heard)) }
@@ -107,7 +108,7 @@ impl Answer {
 fn find(context: *const c_void) -> Option<Arc<Context>> {
     let found = lock(&RUNNING).get(&context.addr()).cloned();
     if found.is_none() {
-        LATE.fetch_add(1, Ordering::Relaxed);
+        note_use();
     }
     found
 }
@@ -131,6 +132,10 @@ unsafe extern "C" fn report(context: *const c_void, first: u64, count: u64, outc
     }
     // SAFETY: the contract requires a readable reason.
     let reason = unsafe { heard.text("the reason of an outcome", outcome.reason) };
+    // SAFETY: as above.
+    if unsafe { outcome.reason.to_str() }.is_ok_and(|reason| reason.trim().contains(['\n', '\r'])) {
+        heard.breach("the reason of an outcome has more than one line");
+    }
     let bounded = abi::Outcome { reason: abi::Str::new(&reason), ..*outcome };
     // SAFETY: the reason is a string of this function.
     let outcome = unsafe { Outcome::from_abi(&bounded) };
@@ -177,9 +182,28 @@ pub(super) unsafe extern "C" fn preview_message(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conformance::late::late_uses;
 
     fn terms() -> Terms {
         Terms::new(Duration::from_secs(1))
+    }
+
+    #[test]
+    fn a_reason_is_one_line_and_a_long_one_is_cut() {
+        let long = "x".repeat(5 << 20);
+        for (reason, breaches) in [("one line\n", 0), ("two\nlines", 1), (&*long, 0)] {
+            let answer = during(&terms(), 1, |call| {
+                let retry = abi::Outcome { reason: abi::Str::new(reason), ..outcome(abi::OUTCOME_RETRY) };
+                // SAFETY: the call and the outcome live as long as this closure runs.
+                unsafe { ((*call).report)((*call).context, 0, 1, &raw const retry) };
+                abi::STATUS_OK
+            });
+            assert_eq!(answer.breaches.len(), breaches, "{:?}", answer.breaches);
+            let Some(Some(Outcome::Retry { reason, .. })) = answer.outcomes.first() else {
+                panic!("{answer:?}")
+            };
+            assert!(reason.len() <= REASON_LIMIT + '…'.len_utf8());
+        }
     }
 
     fn outcome(code: u32) -> abi::Outcome {

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use jackfield_plugin_api::abi;
 
+use super::late::note_record;
 use crate::boundary::batch::{Batch, strings_mut};
 #[cfg(target_os = "linux")]
-use crate::boundary::mapping::Mapping;
+use crate::boundary::mapping::{Mapping, memory};
 
 /// The version of the host that a plugin sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,8 +38,8 @@ pub struct Terms {
     pub host: HostKind,
     /// The form of empty strings and lists.
     pub empty: Empty,
-    /// Whether the configuration and the batch are in memory that can't be written (Linux).
-    pub read_only: bool,
+    /// The memory that holds what the plugin gets.
+    pub memory: Memory,
 }
 
 impl Terms {
@@ -50,7 +51,7 @@ impl Terms {
             cancel: Cancel::default(),
             host: HostKind::Today,
             empty: Empty::AsIs,
-            read_only: false,
+            memory: Memory::Ordinary,
         }
     }
 
@@ -61,10 +62,10 @@ impl Terms {
         self
     }
 
-    /// Puts the configuration and the batch into memory that can't be written: a plugin that writes there crashes.
+    /// Sets the memory that holds what the plugin gets.
     #[must_use]
-    pub fn read_only(mut self) -> Self {
-        self.read_only = true;
+    pub fn memory(mut self, memory: Memory) -> Self {
+        self.memory = memory;
         self
     }
 
@@ -74,6 +75,25 @@ impl Terms {
         self.empty = empty;
         self
     }
+}
+
+/// The memory that holds what a plugin gets.
+///
+/// # Platform
+/// Linux. Elsewhere it is ordinary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Memory {
+    /// That of this process.
+    #[default]
+    Ordinary,
+    /// The host with its services, the configuration, the batch with its events, and the call can't be written: a plugin that
+    /// writes there crashes.
+    ReadOnly,
+    /// Memory ends behind the configuration, and behind each text and list of a batch: a plugin that reads there crashes.
+    Guarded,
+    /// When a call has returned, nobody may use what it was given, but for the host: a plugin that does crashes.
+    Lent,
 }
 
 /// The form of empty strings and lists. Without a length, the contract gives the pointer no meaning.
@@ -115,52 +135,81 @@ unsafe impl Send for Handle {}
 unsafe impl Sync for Handle {}
 
 /// The pointer for `open`, valid as long as the process lives.
-pub(super) fn of(kind: HostKind) -> *const abi::Host {
+pub(super) fn of(kind: HostKind, memory: Memory) -> *const abi::Host {
     static HOSTS: [OnceLock<Handle>; 3] = [const { OnceLock::new() }; 3];
-    let (handle, minor, texts) = match kind {
-        HostKind::Today => (
-            &HOSTS[0],
-            abi::ABI_MINOR,
-            [abi::Str::new("jackfield-check"), abi::Str::new("1.0.0"), abi::Str::new("check")],
-        ),
-        HostKind::Older => (&HOSTS[1], 0, [abi::Str::EMPTY; 3]),
-        HostKind::Newer => (
-            &HOSTS[2],
-            abi::ABI_MINOR + 99,
-            [abi::Str::new("jackfield-check"), abi::Str::new("99.0.0"), abi::Str::new("check")],
-        ),
-    };
+    #[cfg(target_os = "linux")]
+    if memory == Memory::ReadOnly
+        && let Some(host) = in_pages(kind, memory)
+    {
+        return host;
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = memory;
     let make = || {
-        let services: &'static abi::HostServices = Box::leak(Box::new(abi::HostServices {
-            size: size_of::<abi::HostServices>() as u32,
-            reserved: 0,
-            context: ptr::without_provenance(kind as usize),
-            tool_name: texts[0],
-            tool_version: texts[1],
-            backend_name: texts[2],
-            log_enabled,
-            log,
-            cancelled,
-        }));
-        let entry = |id, table| abi::TableEntry { id, reserved: 0, table };
-        let own = entry(abi::HOST_TABLE_SERVICES, ptr::from_ref(services).cast());
-        let tables: &'static [abi::TableEntry] = if kind == HostKind::Newer {
-            let unknown: *const c_void = (&raw const UNKNOWN).cast();
-            Box::leak(Box::new([
-                entry(70_001, unknown),
-                own,
-                entry(70_002, ptr::null()),
-                entry(70_003, unknown),
-            ]))
-        } else {
-            Box::leak(Box::new([own]))
-        };
-        let tables = abi::Tables { ptr: tables.as_ptr(), len: tables.len() };
-        let size = size_of::<abi::Host>() as u32;
-        let host = abi::Host { size, abi_major: abi::ABI_MAJOR, abi_minor: minor, reserved: 0, tables };
-        Handle { host, _services: services }
+        let services: &'static abi::HostServices = Box::leak(Box::new(services(kind)));
+        let tables: &'static [abi::TableEntry] = Box::leak(tables(kind, services).into_boxed_slice());
+        Handle { host: host(kind, tables.as_ptr(), tables.len()), _services: services }
     };
-    &raw const handle.get_or_init(make).host
+    &raw const HOSTS[kind as usize].get_or_init(make).host
+}
+
+/// The same in memory of another kind, which is never given back.
+#[cfg(target_os = "linux")]
+fn in_pages(kind: HostKind, memory: Memory) -> Option<*const abi::Host> {
+    let services = services(kind);
+    let len = tables(kind, &raw const services).len();
+    let sizes = [size_of_val(&services), len * size_of::<abi::TableEntry>(), size_of::<abi::Host>()];
+    let mut pages = Pages::with_room(memory, sizes.map(|size| Pages::room(memory, size)).iter().sum())?;
+    let services = pages.copy(&[services]);
+    let tables = pages.copy(&tables(kind, services));
+    let host = pages.copy(&[host(kind, tables, len)]);
+    std::mem::forget(pages.finish()?);
+    Some(host)
+}
+
+fn services(kind: HostKind) -> abi::HostServices {
+    let [tool_name, tool_version, backend_name] = match kind {
+        HostKind::Older => [""; 3],
+        HostKind::Today => ["jackfield-check", "1.0.0", "check"],
+        HostKind::Newer => ["jackfield-check", "99.0.0", "check"],
+    }
+    .map(|text| if text.is_empty() { abi::Str::EMPTY } else { abi::Str::new(text) });
+    abi::HostServices {
+        size: size_of::<abi::HostServices>() as u32,
+        reserved: 0,
+        context: ptr::without_provenance(kind as usize),
+        tool_name,
+        tool_version,
+        backend_name,
+        log_enabled,
+        log,
+        cancelled,
+    }
+}
+
+fn tables(kind: HostKind, services: *const abi::HostServices) -> Vec<abi::TableEntry> {
+    let entry = |id, table| abi::TableEntry { id, reserved: 0, table };
+    let own = entry(abi::HOST_TABLE_SERVICES, services.cast());
+    if kind != HostKind::Newer {
+        return vec![own];
+    }
+    let unknown: *const c_void = (&raw const UNKNOWN).cast();
+    vec![entry(70_001, unknown), own, entry(70_002, ptr::null()), entry(70_003, unknown)]
+}
+
+fn host(kind: HostKind, tables: *const abi::TableEntry, len: usize) -> abi::Host {
+    let abi_minor = match kind {
+        HostKind::Today => abi::ABI_MINOR,
+        HostKind::Older => 0,
+        HostKind::Newer => abi::ABI_MINOR + 99,
+    };
+    abi::Host {
+        size: size_of::<abi::Host>() as u32,
+        abi_major: abi::ABI_MAJOR,
+        abi_minor,
+        reserved: 0,
+        tables: abi::Tables { ptr: tables, len },
+    }
 }
 
 /// The tables of a call or a batch: none, or tables with unknown ids.
@@ -187,6 +236,7 @@ unsafe extern "C" fn log_enabled(context: *const c_void, _level: u32, _target: a
 }
 
 unsafe extern "C" fn log(_context: *const c_void, record: *const abi::LogRecord) {
+    note_record();
     // SAFETY: the contract requires a readable record.
     let Some(record) = (unsafe { record.as_ref() }) else { return };
     for text in [record.target, record.file, record.message] {
@@ -205,7 +255,7 @@ pub(super) struct AlteredViews<'a> {
     terms: &'a Terms,
     _batch: &'a Batch,
     #[cfg(target_os = "linux")]
-    sealed: Option<Sealed>,
+    pages: Option<Pages>,
 }
 
 /// A bit of `Event::present` that no version uses.
@@ -228,13 +278,13 @@ impl<'a> AlteredViews<'a> {
             empty(terms.empty, &mut event.metadata.ptr, event.metadata.len);
         }
         #[cfg(target_os = "linux")]
-        let sealed = terms.read_only.then(|| Sealed::of(&mut events)).flatten();
+        let pages = Pages::of(terms.memory, &mut events);
         Self {
             events,
             terms,
             _batch: batch,
             #[cfg(target_os = "linux")]
-            sealed,
+            pages,
         }
     }
 
@@ -242,8 +292,8 @@ impl<'a> AlteredViews<'a> {
     pub(super) fn to_abi(&self) -> abi::Batch {
         let mut events = self.events.as_ptr();
         #[cfg(target_os = "linux")]
-        if let Some(sealed) = &self.sealed {
-            events = sealed.events();
+        if let Some(pages) = &self.pages {
+            events = pages.events();
         }
         empty(self.terms.empty, &mut events, self.events.len());
         let mut tables = further_tables(self.terms.host);
@@ -268,75 +318,101 @@ fn empty<T>(how: Empty, pointer: &mut *const T, len: usize) {
     }
 }
 
-/// Memory that can't be written, with copies of what a plugin gets.
+/// Memory of a [`Memory`] that is not ordinary, with copies of what a plugin gets.
 #[cfg(target_os = "linux")]
-pub(super) struct Sealed {
+pub(super) struct Pages {
     memory: Mapping,
+    kind: Memory,
     used: usize,
+    /// The places of the pages that nobody may read.
+    guards: Vec<usize>,
     /// Where the events begin.
     events: usize,
 }
 
 #[cfg(target_os = "linux")]
-impl Sealed {
-    fn with_room(bytes: usize) -> Option<Self> {
-        let memfd = rustix::fs::memfd_create("jackfield-check", rustix::fs::MemfdFlags::CLOEXEC).ok()?;
-        rustix::fs::ftruncate(&memfd, bytes as u64).ok()?;
-        Some(Self { memory: Mapping::shared(&memfd, bytes).ok()?, used: 0, events: 0 })
+impl Pages {
+    /// The room that something of this length needs.
+    fn room(kind: Memory, bytes: usize) -> usize {
+        match kind {
+            Memory::Guarded => bytes.next_multiple_of(page_size()) + page_size(),
+            Memory::Ordinary | Memory::ReadOnly | Memory::Lent => bytes + ALIGNMENT,
+        }
+    }
+
+    /// `None` for ordinary memory, and when the system gives none of another kind.
+    fn with_room(kind: Memory, bytes: usize) -> Option<Self> {
+        if kind == Memory::Ordinary {
+            return None;
+        }
+        let memory = Mapping::shared(&memory(bytes).ok()?).ok()?;
+        Some(Self { memory, kind, used: 0, guards: Vec::new(), events: 0 })
     }
 
     /// The events, whose views lead to copies of the text. `events` have the same views afterwards.
-    fn of(events: &mut [abi::Event]) -> Option<Self> {
-        let mut room = size_of_val(events) + ALIGNMENT;
+    fn of(kind: Memory, events: &mut [abi::Event]) -> Option<Self> {
+        let text = |text: &abi::Str| Self::room(kind, text.len);
+        let mut room = Self::room(kind, size_of_val(events));
         for event in &mut *events {
-            let texts = strings_mut(event).map(|text| text.len + ALIGNMENT);
-            room += texts.into_iter().sum::<usize>();
+            room += strings_mut(event).map(|it| text(it)).into_iter().sum::<usize>();
             // SAFETY: the views of a batch are valid.
             let (args, pairs) = unsafe {
                 (list(event.args.ptr, event.args.len), list(event.metadata.ptr, event.metadata.len))
             };
-            room +=
-                args.iter().map(|text| size_of_val(text) + text.len + ALIGNMENT).sum::<usize>() + ALIGNMENT;
-            room += pairs
-                .iter()
-                .map(|pair| size_of_val(pair) + pair.key.len + pair.value.len + 2 * ALIGNMENT)
-                .sum::<usize>()
-                + ALIGNMENT;
+            room += Self::room(kind, size_of_val(args)) + args.iter().map(text).sum::<usize>();
+            room += Self::room(kind, size_of_val(pairs));
+            room += pairs.iter().map(|pair| text(&pair.key) + text(&pair.value)).sum::<usize>();
         }
-        let mut sealed = Self::with_room(room)?;
+        let mut pages = Self::with_room(kind, room)?;
         for event in &mut *events {
             for text in strings_mut(event) {
-                sealed.text(text);
+                pages.text(text);
             }
             // SAFETY: as above.
             let mut args = unsafe { list(event.args.ptr, event.args.len) }.to_vec();
-            args.iter_mut().for_each(|text| sealed.text(text));
+            args.iter_mut().for_each(|text| pages.text(text));
             // SAFETY: as above.
             let mut pairs = unsafe { list(event.metadata.ptr, event.metadata.len) }.to_vec();
             for pair in &mut pairs {
-                sealed.text(&mut pair.key);
-                sealed.text(&mut pair.value);
+                pages.text(&mut pair.key);
+                pages.text(&mut pair.value);
             }
             if !args.is_empty() {
-                event.args.ptr = sealed.copy(&args);
+                event.args.ptr = pages.copy(&args);
             }
             if !pairs.is_empty() {
-                event.metadata.ptr = sealed.copy(&pairs);
+                event.metadata.ptr = pages.copy(&pairs);
             }
         }
-        let at = sealed.copy(events);
-        sealed.events = at as usize - sealed.memory.base() as usize;
-        sealed.memory.protect().ok()?;
-        Some(sealed)
+        let at = pages.copy(events);
+        pages.events = at as usize - pages.memory.base() as usize;
+        pages.finish()
     }
 
     /// A text alone.
-    pub(super) fn of_text(text: &str) -> Option<(Self, abi::Str)> {
+    pub(super) fn of_text(kind: Memory, text: &str) -> Option<(Self, abi::Str)> {
         let mut view = abi::Str::new(text);
-        let mut sealed = Self::with_room(text.len() + ALIGNMENT)?;
-        sealed.text(&mut view);
-        sealed.memory.protect().ok()?;
-        Some((sealed, view))
+        let mut pages = Self::with_room(kind, Self::room(kind, text.len()))?;
+        pages.text(&mut view);
+        Some((pages.finish()?, view))
+    }
+
+    /// One value alone, which has no destructor.
+    pub(super) fn of_value<T>(kind: Memory, value: &T) -> Option<(Self, *const T)> {
+        let mut pages = Self::with_room(kind, Self::room(kind, size_of::<T>()))?;
+        let at = pages.copy(std::slice::from_ref(value));
+        Some((pages.finish()?, at))
+    }
+
+    /// Takes the rights to use the memory, as its kind wants it.
+    fn finish(self) -> Option<Self> {
+        if self.kind == Memory::ReadOnly {
+            self.memory.protect().ok()?;
+        }
+        for guard in &self.guards {
+            self.memory.close(*guard, page_size()).ok()?;
+        }
+        Some(self)
     }
 
     fn events(&self) -> *const abi::Event {
@@ -352,18 +428,44 @@ impl Sealed {
         }
     }
 
-    /// Copies the items behind the last ones.
+    /// Copies the items behind the last ones, and in guarded memory to the end of a page.
     fn copy<T>(&mut self, items: &[T]) -> *const T {
-        let at = self.used.next_multiple_of(ALIGNMENT);
-        self.used = at + size_of_val(items);
+        assert!(align_of::<T>() <= ALIGNMENT, "the room is aligned");
+        let len = size_of_val(items);
+        let at = if self.kind == Memory::Guarded {
+            let end = self.used + len.next_multiple_of(page_size());
+            self.guards.push(end);
+            self.used = end + page_size();
+            end - len
+        } else {
+            let at = self.used.next_multiple_of(ALIGNMENT);
+            self.used = at + len;
+            at
+        };
         assert!(self.used <= self.memory.len(), "the room was counted");
-        // SAFETY: the room lies within the mapping, is aligned, and nothing else is there.
+        // SAFETY: the room lies within the mapping, is aligned, as the length of a list is a multiple of the alignment of its
+        // items, and nothing else is there.
         unsafe {
             let to = self.memory.base().add(at).cast::<T>();
             ptr::copy_nonoverlapping(items.as_ptr(), to, items.len());
             to
         }
     }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Pages {
+    fn drop(&mut self) {
+        if self.kind == Memory::Lent && self.memory.close(0, self.memory.len()).is_ok() {
+            // Nothing else gets the addresses.
+            self.memory.keep();
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn page_size() -> usize {
+    rustix::param::page_size()
 }
 
 /// The alignment of everything that is copied.

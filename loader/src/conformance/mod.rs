@@ -5,12 +5,16 @@
 
 mod call;
 mod host;
+mod late;
+mod made;
 mod process;
 mod subject;
 
 pub use self::{
-    call::{Answer, late_uses},
-    host::{Cancel, Empty, HostKind, Terms},
+    call::Answer,
+    host::{Cancel, Empty, HostKind, Memory, Terms},
+    late::{late_records, late_uses},
+    made::{Left, Made},
     process::{ProcessState, allocated, begin, trim},
     subject::{Instance, Subject},
 };

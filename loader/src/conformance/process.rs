@@ -49,9 +49,9 @@ impl ProcessState {
 }
 
 /// Makes this process, in which nothing but a check will run, one that shows what a plugin does. `SIGPIPE` has its default
-/// action, as in a tool that is not written in Rust. On Linux it inherits the processes that a plugin leaves behind, and leads
-/// no session and no group, so that a plugin which changes these is noticed: this returns in a child, and this process ends
-/// as the child does. Call it while there is one thread.
+/// action, as in a tool that is not written in Rust. On Linux it leads no session and no group, and adopts no orphans, so that
+/// a plugin which changes these is noticed: this returns in a child, and this process, which adopts what a plugin leaves behind,
+/// ends as the child does. Call it while there is one thread.
 pub fn begin() {
     #[cfg(target_os = "linux")]
     linux::continue_in_a_child();
@@ -60,7 +60,6 @@ pub fn begin() {
     unsafe {
         libc::signal(libc::SIGPIPE, libc::SIG_DFL);
     }
-    crate::reexec::adopt_orphans();
 }
 
 /// The bytes of memory that the process has taken from the allocator of the C library and not given back.
@@ -198,8 +197,13 @@ mod unix {
             let mut file: libc::stat = unsafe { zeroed() };
             // SAFETY: the system refuses a number that is no descriptor.
             let is_open = unsafe { libc::fstat(descriptor, &raw mut file) } == 0;
-            let identity =
-                is_open.then(|| format!("{} {} {:o}", file.st_dev, file.st_ino, file.st_mode & libc::S_IFMT));
+            // SAFETY: these calls only read.
+            let (modes, flags) =
+                unsafe { (libc::fcntl(descriptor, libc::F_GETFL), libc::fcntl(descriptor, libc::F_GETFD)) };
+            let identity = is_open.then(|| {
+                let kind = file.st_mode & libc::S_IFMT;
+                format!("{} {} {kind:o} {modes:#o} {flags}", file.st_dev, file.st_ino)
+            });
             found.insert(name.to_owned(), identity.unwrap_or_else(|| "closed".to_owned()));
         }
     }
@@ -209,19 +213,21 @@ mod unix {
 mod linux {
     use std::{collections::BTreeMap, mem::zeroed};
 
-    use rustix::process::{Pid, WaitOptions, waitpid};
+    use rustix::process::{Pid, WaitOptions, wait};
 
     use crate::boundary::process::exit;
     use crate::files::open::{Access, read};
 
     /// Without a child, the check runs in this process.
     pub(super) fn continue_in_a_child() {
+        crate::reexec::adopt_orphans();
         // SAFETY: there is one thread, so the child has what any process has.
         let Some(child) = Pid::from_raw(unsafe { libc::fork() }.max(0)) else { return };
         let status = loop {
-            match waitpid(Some(child), WaitOptions::empty()) {
-                Ok(Some((_, status))) => break status,
-                Ok(None) | Err(rustix::io::Errno::INTR) => {}
+            match wait(WaitOptions::empty()) {
+                Ok(Some((ended, status))) if ended == child => break status,
+                // An orphan, or nothing.
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(_) => exit(libc::EXIT_FAILURE),
             }
         };
@@ -233,6 +239,25 @@ mod linux {
             }
         }
         exit(status.exit_status().unwrap_or(libc::EXIT_FAILURE))
+    }
+
+    /// Whether `mlockall` has locked what is mapped from now on, which no call tells: such a mapping has no page outside of
+    /// memory.
+    fn is_new_memory_locked() -> bool {
+        const LEN: usize = 1 << 12;
+        // SAFETY: the kernel chooses an address that is not in use, and this mapping alone ends.
+        unsafe {
+            let access = libc::PROT_READ | libc::PROT_WRITE;
+            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+            let page = libc::mmap(std::ptr::null_mut(), LEN, access, flags, -1, 0);
+            if page == libc::MAP_FAILED {
+                return false;
+            }
+            let mut is_there = 0_u8;
+            let asked = libc::mincore(page, LEN, &raw mut is_there);
+            libc::munmap(page, LEN);
+            asked == 0 && is_there & 1 == 1
+        }
     }
 
     pub(super) fn look(found: &mut BTreeMap<String, String>) {
@@ -252,6 +277,8 @@ mod linux {
             ("whether a core is dumped (PR_SET_DUMPABLE)", libc::PR_GET_DUMPABLE),
             ("whether a program gains rights (PR_SET_NO_NEW_PRIVS)", libc::PR_GET_NO_NEW_PRIVS),
             ("timer slack", libc::PR_GET_TIMERSLACK),
+            ("rules for root's rights (PR_SET_SECUREBITS)", libc::PR_GET_SECUREBITS),
+            ("whether pages are never huge (PR_SET_THP_DISABLE)", libc::PR_GET_THP_DISABLE),
         ] {
             // SAFETY: these options only return a number.
             found.insert(name.to_owned(), unsafe { libc::prctl(option, 0, 0, 0, 0) }.to_string());
@@ -270,6 +297,14 @@ mod linux {
         let status = read("/proc/self/status");
         let locked = status.lines().find(|line| line.starts_with("VmLck:")).unwrap_or_default();
         found.insert("locked memory".to_owned(), locked.to_owned());
+        for name in ["Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+            let line = status.lines().find(|line| line.split(':').next() == Some(name));
+            found.insert(format!("rights of the process ({name})"), line.unwrap_or_default().to_owned());
+        }
+        for name in ["oom_score_adj", "coredump_filter"] {
+            found.insert(name.to_owned(), read(&format!("/proc/self/{name}")));
+        }
+        found.insert("locking of new memory".to_owned(), is_new_memory_locked().to_string());
         // Each timer of POSIX has a line of its own.
         let timers = read("/proc/self/timers").matches("ID: ").count();
         found.insert("timers of POSIX".to_owned(), timers.to_string());

@@ -11,6 +11,7 @@ use jackfield_plugin_api::diagnostics::PreviewSink;
 
 use super::call::{self, Answer};
 use super::host::{self, AlteredViews, Terms};
+use super::late;
 use crate::boundary::batch::{Batch, no_events};
 use crate::boundary::process::lock;
 use crate::guard::options::{Isolation, ProcessOptions};
@@ -72,20 +73,19 @@ impl Subject {
     pub fn open(&self, config: &str, terms: &Terms) -> (Answer, Option<Instance>) {
         let tables = self.plugin.tables();
         let mut raw = ptr::null_mut();
-        let host = host::of(terms.host);
-        let mut text = abi::Str::new(config);
+        let host = host::of(terms.host, terms.memory);
+        let text = abi::Str::new(config);
         #[cfg(target_os = "linux")]
-        let sealed = terms.read_only.then(|| host::Sealed::of_text(config)).flatten();
+        let pages = host::Pages::of_text(terms.memory, config);
         #[cfg(target_os = "linux")]
-        if let Some((_, view)) = &sealed {
-            text = *view;
-        }
+        let text = pages.as_ref().map_or(text, |(_, view)| *view);
+        late::begin_life();
         let mut answer = call::during(terms, 0, |call| {
             // SAFETY: the table was checked. The host lives as long as the process, the rest during the call.
             unsafe { (tables.backend.open)(host, text, call, &raw mut raw) }
         });
         #[cfg(target_os = "linux")]
-        drop(sealed);
+        drop(pages);
         let opened = answer.status == abi::STATUS_OK;
         if opened && raw.is_null() {
             answer.breaches.push("`open` returned OK and stored no instance".to_owned());
@@ -97,6 +97,9 @@ impl Subject {
             tables,
             turn: Mutex::new(()),
         });
+        if instance.is_none() {
+            late::end_life();
+        }
         (answer, instance)
     }
 }
@@ -117,11 +120,16 @@ impl Instance {
                 context: unsafe { (*call).context },
                 message: call::preview_message,
             };
-            let arguments = Arguments { text, batch, call, sink };
+            let arguments = &Arguments { text, batch, call, sink };
+            #[cfg(target_os = "linux")]
+            let pages = host::Pages::of_value(terms.memory, arguments);
+            // SAFETY: it is a copy, in memory that lives until this closure returns. Arguments have no destructor.
+            #[cfg(target_os = "linux")]
+            let arguments = pages.as_ref().map_or(arguments, |(_, copy)| unsafe { &**copy });
             // SAFETY: the tables were checked, `open` stored the instance, and the arguments live until this
             // returns.
             let (status, written) =
-                unsafe { self.tables.call(function, self.raw.load(Ordering::Relaxed), &arguments) };
+                unsafe { self.tables.call(function, self.raw.load(Ordering::Relaxed), arguments) };
             number = written;
             status
         });
@@ -169,7 +177,9 @@ impl Instance {
         let start = Instant::now();
         // SAFETY: `open` stored the instance, which only this frees. As `self` is owned, no call is inside.
         let status = unsafe { (self.tables.backend.free)(self.raw.load(Ordering::Relaxed)) };
-        (status, start.elapsed())
+        let took = start.elapsed();
+        late::end_life();
+        (status, took)
     }
 }
 

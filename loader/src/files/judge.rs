@@ -1,19 +1,13 @@
-//! Judges owner and mode of a file or folder: only root and the user may have written it. `way.rs` finds the folders on the
-//! way to a file, and `verify/trust.rs` requires all this of plugins.
+//! Judges owner and writers of a file or folder: only root and the user may have written it. `facts` reads them, `way`
+//! finds the folders on the way to a file, and `verify/trust.rs` requires all this of plugins.
 //!
 //! # Platform
-//! Elsewhere than on Unix owners and modes are not known, and every file passes.
+//! On Windows, root is SYSTEM, the Administrators and TrustedInstaller, and the writers are those whom the access list
+//! lets write.
 
-use std::{
-    fs::Metadata,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use crate::boundary::text;
-
-/// Permission bits: the group may write, everybody may write.
-pub(crate) const GROUP: u32 = 0o020;
-pub(crate) const OTHERS: u32 = 0o002;
+use super::facts::{Account, Facts, Writers};
 
 /// The accepted owners of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,20 +23,20 @@ pub enum Owner {
 #[non_exhaustive]
 pub enum Untrusted {
     /// It belongs to another user.
-    #[error("must belong to {}user {user}, and belongs to user {found}", if *.or_root { "root or " } else { "" })]
+    #[error("must belong to {}user {user}, and belongs to user {found}", prefix(*.or_root))]
     Owner {
         /// The effective user of this process.
-        user: u32,
+        user: Account,
         /// Whether root may own it.
         or_root: bool,
         /// The owner.
-        found: u32,
+        found: Account,
     },
     /// Others can write to it.
-    #[error("must not be writable by group or others, and has mode {mode:04o}: {}", remedy(*.mode, *.is_folder, path))]
+    #[error("must not be writable by {}: {}", writers.refusal(), writers.remedy(*.is_folder, path))]
     Writable {
-        /// Its permission bits.
-        mode: u32,
+        /// Who can.
+        writers: Writers,
         /// Whether it is a folder.
         is_folder: bool,
         /// The file or folder.
@@ -50,72 +44,47 @@ pub enum Untrusted {
     },
 }
 
-/// What to do about a mode that lets others write.
-pub(crate) fn remedy(mode: u32, is_folder: bool, path: &Path) -> String {
-    // A folder with the sticky bit, such as /tmp, is shared on purpose.
-    if is_folder && mode & 0o1000 != 0 {
-        "move it to a folder that only you can write to".to_owned()
-    } else {
-        format!("chmod go-w {}", text::show(path))
-    }
+fn prefix(or_root: bool) -> String {
+    if or_root { format!("{} or ", Account::ROOT) } else { String::new() }
 }
 
-/// Judges owner and mode of the file or folder at `path`. The metadata must come from the open handle, if there is one.
+/// Judges owner and writers of the file or folder at `path`. The facts must come from the open handle, if there is one.
 ///
 /// # Errors
-/// Another user owns it or can write to it, also by an access list, whose mask is the group's bits.
-pub fn judge(found: &Metadata, owner: Owner, path: &Path) -> Result<(), Untrusted> {
+/// Another user owns it or can write to it.
+pub fn judge(found: &Facts, owner: Owner, path: &Path) -> Result<(), Untrusted> {
     judge_link(found, owner)?;
-    match facts(found) {
-        Some((.., mode)) if mode & (GROUP | OTHERS) != 0 => {
-            Err(Untrusted::Writable { mode, is_folder: found.is_dir(), path: path.to_owned() })
-        }
-        _ => Ok(()),
-    }
+    nobody_else(found.writers(), found, path)
 }
 
-/// Like [`judge`], for a folder in which only another folder matters. With the sticky bit others may write to it: they can't
-/// replace what is not theirs.
-pub(super) fn judge_ancestor(found: &Metadata, owner: Owner, path: &Path) -> Result<(), Untrusted> {
-    match facts(found) {
-        Some((.., mode)) if mode & 0o1000 != 0 => judge_link(found, owner),
-        _ => judge(found, owner, path),
-    }
+/// Like [`judge`], for a folder in which only another folder matters. Others may write to it, if they can't replace what is
+/// not theirs.
+pub(super) fn judge_ancestor(found: &Facts, owner: Owner, path: &Path) -> Result<(), Untrusted> {
+    judge_link(found, owner)?;
+    nobody_else(found.replacers(), found, path)
 }
 
-/// Judges the owner of a link, who chooses the link's target. A link has no mode.
+fn nobody_else(writers: Option<Writers>, found: &Facts, path: &Path) -> Result<(), Untrusted> {
+    let refused =
+        |writers| Untrusted::Writable { writers, is_folder: found.is_folder(), path: path.to_owned() };
+    writers.map_or(Ok(()), |writers| Err(refused(writers)))
+}
+
+/// Judges the owner of a link, who chooses the link's target. Nobody writes to a link.
 ///
 /// # Errors
 /// [`Untrusted::Owner`].
-pub fn judge_link(found: &Metadata, owner: Owner) -> Result<(), Untrusted> {
-    facts(found).map_or(Ok(()), |(found, user, _)| judge_owner(found, user, owner))
+pub fn judge_link(found: &Facts, owner: Owner) -> Result<(), Untrusted> {
+    judge_owner(found.owner(), found.user(), owner)
 }
 
-fn judge_owner(found: u32, user: u32, owner: Owner) -> Result<(), Untrusted> {
+fn judge_owner(found: Account, user: Account, owner: Owner) -> Result<(), Untrusted> {
     let or_root = owner == Owner::UserOrRoot;
-    if found == user || (or_root && found == 0) {
+    if found == user || (or_root && found.is_root()) {
         Ok(())
     } else {
         Err(Untrusted::Owner { user, or_root, found })
     }
-}
-
-/// The permission bits of a file, if another user may read or write it.
-#[must_use]
-pub fn mode_for_others(found: &Metadata) -> Option<u32> {
-    facts(found).map(|(.., mode)| mode).filter(|mode| mode & 0o077 != 0)
-}
-
-/// A file's owner, the effective user of this process, and the file's permission bits, if they are known.
-#[cfg(unix)]
-fn facts(found: &Metadata) -> Option<(u32, u32, u32)> {
-    use std::os::unix::fs::MetadataExt as _;
-    Some((found.uid(), rustix::process::geteuid().as_raw(), found.mode() & 0o7777))
-}
-
-#[cfg(not(unix))]
-fn facts(_: &Metadata) -> Option<(u32, u32, u32)> {
-    None
 }
 
 #[cfg(all(test, unix))]
@@ -124,6 +93,7 @@ mod tests {
 
     #[test]
     fn root_and_the_user_are_trusted_and_nobody_else() {
+        let judge_owner = |found, user, owner| judge_owner(Account::of(found), Account::of(user), owner);
         for (found, user, owner) in [
             (1000, 1000, Owner::User),
             (1000, 1000, Owner::UserOrRoot),

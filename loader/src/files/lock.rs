@@ -1,6 +1,10 @@
 //! Advisory locks, which the system releases when the process ends.
+//!
+//! # Platform
+//! A lock of Windows keeps others from reading and writing what is locked. So the lock is that of one byte far behind the
+//! end of every file.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use std::{io, thread};
@@ -18,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// # Errors
 /// The file system does not support locks.
 pub fn try_lock(file: &File) -> io::Result<bool> {
-    is_taken(file.try_lock())
+    system::try_lock(file, true)
 }
 
 /// Takes a shared lock of an open file; `false` if another handle has the exclusive lock.
@@ -26,14 +30,73 @@ pub fn try_lock(file: &File) -> io::Result<bool> {
 /// # Errors
 /// As [`try_lock`].
 pub fn try_lock_shared(file: &File) -> io::Result<bool> {
-    is_taken(file.try_lock_shared())
+    system::try_lock(file, false)
 }
 
-fn is_taken(result: Result<(), TryLockError>) -> io::Result<bool> {
-    match result {
-        Ok(()) => Ok(true),
-        Err(TryLockError::WouldBlock) => Ok(false),
-        Err(TryLockError::Error(error)) => Err(error),
+/// Releases a lock of an open file.
+pub fn unlock(file: &File) -> io::Result<()> {
+    system::unlock(file)
+}
+
+#[cfg(unix)]
+mod system {
+    use std::fs::{File, TryLockError};
+    use std::io;
+
+    pub(super) fn try_lock(file: &File, exclusive: bool) -> io::Result<bool> {
+        match if exclusive { file.try_lock() } else { file.try_lock_shared() } {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    pub(super) fn unlock(file: &File) -> io::Result<()> {
+        file.unlock()
+    }
+}
+
+#[cfg(windows)]
+mod system {
+    use std::fs::File;
+    use std::io;
+    use std::os::windows::io::AsRawHandle as _;
+
+    use windows_sys::Win32::Foundation::{ERROR_IO_PENDING, ERROR_LOCK_VIOLATION};
+    use windows_sys::Win32::Storage::FileSystem::{
+        LOCKFILE_EXCLUSIVE_LOCK, LOCKFILE_FAIL_IMMEDIATELY, LockFileEx, UnlockFileEx,
+    };
+    use windows_sys::Win32::System::IO::{OVERLAPPED, OVERLAPPED_0, OVERLAPPED_0_0};
+
+    /// No file is longer, and sums with it do not overflow.
+    const PLACE: u64 = 1 << 62;
+
+    fn place() -> OVERLAPPED {
+        let at = OVERLAPPED_0_0 { Offset: PLACE as u32, OffsetHigh: (PLACE >> 32) as u32 };
+        OVERLAPPED { Anonymous: OVERLAPPED_0 { Anonymous: at }, ..Default::default() }
+    }
+
+    pub(super) fn try_lock(file: &File, exclusive: bool) -> io::Result<bool> {
+        let flags = LOCKFILE_FAIL_IMMEDIATELY | if exclusive { LOCKFILE_EXCLUSIVE_LOCK } else { 0 };
+        let mut place = place();
+        // SAFETY: the handle is open and was not opened for overlapped calls, so that the call is over when it returns.
+        if unsafe { LockFileEx(file.as_raw_handle(), flags, 0, 1, 0, &raw mut place) } != 0 {
+            return Ok(true);
+        }
+        let error = io::Error::last_os_error();
+        match error.raw_os_error().map(i32::cast_unsigned) {
+            Some(ERROR_LOCK_VIOLATION | ERROR_IO_PENDING) => Ok(false),
+            _ => Err(error),
+        }
+    }
+
+    pub(super) fn unlock(file: &File) -> io::Result<()> {
+        let mut place = place();
+        // SAFETY: as above.
+        match unsafe { UnlockFileEx(file.as_raw_handle(), 0, 1, 0, &raw mut place) } {
+            0 => Err(io::Error::last_os_error()),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -84,7 +147,7 @@ impl Drop for ReplaceLock {
     fn drop(&mut self) {
         // Closing the handle would not be enough: a child that was forked meanwhile has a copy of it.
         if let Some(file) = &self.file {
-            let _ = file.unlock();
+            let _ = unlock(file);
         }
     }
 }
@@ -92,6 +155,7 @@ impl Drop for ReplaceLock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::open::read;
 
     #[test]
     fn others_see_a_lock_until_it_is_released() {
@@ -102,6 +166,7 @@ mod tests {
         assert!(!is_held(&path));
         assert!(try_lock(&first).unwrap() && is_held(&path));
         assert!(!try_lock_shared(&second).unwrap() && !lock_until(&second, Instant::now()).unwrap());
+        assert_eq!(read(&path, Access::Read, 1).unwrap(), "", "a lock keeps nobody from reading");
         drop(first);
         assert!(!is_held(&path) && lock_until(&second, Instant::now()).unwrap());
     }

@@ -7,6 +7,7 @@
 //! | module | what it decides |
 //! | --- | --- |
 //! | `open` | what is opened: regular files, without waiting, and links on request |
+//! | `facts` | who a file belongs to, and who can write to it |
 //! | `judge` | which other user could have written a file, or replaced it |
 //! | `way` | the folders that decide which file a path leads to |
 //! | `write` | how a file changes as a whole: a new file beside it, then a rename |
@@ -14,36 +15,36 @@
 //! | `lock` | advisory locks |
 //!
 //! # Platform
-//! Owner and mode are known on Unix. Elsewhere only the folder's access list protects a file.
+//! Unix: owner and mode. Windows: owner and access list (`security`).
 #![expect(clippy::disallowed_methods, reason = "the one place that calls them")]
 
+pub(crate) mod facts;
 pub(crate) mod judge;
 pub(crate) mod lock;
 pub(crate) mod open;
+#[cfg(windows)]
+pub(crate) mod security;
 pub(crate) mod size_limit;
-#[cfg(unix)]
 pub(crate) mod way;
 pub(crate) mod write;
 
 pub use self::{
-    judge::{Owner, Untrusted, judge, judge_link, mode_for_others},
-    lock::{ReplaceLock, is_held, lock_until, try_lock, try_lock_shared},
-    open::{Access, FileError, create_folder, identity, is_utf16, kind, open, read, read_open, remove},
+    facts::{Account, Facts, Writers},
+    judge::{Owner, Untrusted, judge, judge_link},
+    lock::{ReplaceLock, is_held, lock_until, try_lock, try_lock_shared, unlock},
+    open::{
+        Access, FileError, create_folder, identity, identity_at, is_utf16, kind, open, read, read_open,
+        remove,
+    },
     size_limit::Appended,
-    write::{Mode, Replacement, Survives, behind_links, create, exchange, replace, write_all, write_counted},
+    way::{Folder, Way, judge_folders, judge_with_folders, way},
+    write::{
+        Mode, Replacement, Survives, behind_links, create, exchange, rename, replace, write_all,
+        write_counted,
+    },
 };
 #[cfg(unix)]
 pub use self::{
-    open::{open_at, open_folder},
-    way::{Folder, Way, judge_folders, judge_with_folders, way},
+    open::{identity_of, open_at, open_folder},
     write::rename_at,
 };
-
-/// Owners are not known on this platform.
-///
-/// # Errors
-/// None.
-#[cfg(not(unix))]
-pub fn judge_with_folders(_file: &std::fs::File, _path: &std::path::Path) -> Result<(), FileError> {
-    Ok(())
-}

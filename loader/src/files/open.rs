@@ -1,6 +1,6 @@
 //! Opens files: only regular ones, without waiting, and through a link only on request.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -168,19 +168,35 @@ pub fn open_folder(path: &Path) -> Result<File, FileError> {
     }
 }
 
-#[cfg(not(unix))]
+/// Opens a link itself, unless that is to be followed.
+#[cfg(windows)]
 fn open_path(path: &Path, access: Access) -> io::Result<File> {
-    let mut options = fs::OpenOptions::new();
-    match access {
-        Access::Read | Access::ReadLinked => options.read(true),
-        Access::Write => options.read(true).write(true).create(true).truncate(false),
-        Access::New => options.write(true).create_new(true),
-        Access::Append => options.read(true).append(true),
-        Access::AppendOrMake => options.read(true).append(true).create(true),
-        Access::AppendNew => options.read(true).append(true).create_new(true),
+    use windows_sys::Win32::Foundation::{GENERIC_READ, GENERIC_WRITE};
+    use windows_sys::Win32::Storage::FileSystem::{
+        CREATE_NEW, FILE_APPEND_DATA, FILE_FLAG_OPEN_REPARSE_POINT, FILE_GENERIC_WRITE, FILE_SHARE_DELETE,
+        FILE_SHARE_READ, FILE_SHARE_WRITE, FILE_WRITE_DATA, OPEN_ALWAYS, OPEN_EXISTING,
     };
-    options.open(path)
+    let append = GENERIC_READ | FILE_GENERIC_WRITE & !FILE_WRITE_DATA | FILE_APPEND_DATA;
+    let (rights, how) = match access {
+        Access::Read | Access::ReadLinked => (GENERIC_READ, OPEN_EXISTING),
+        Access::Write => (GENERIC_READ | GENERIC_WRITE, OPEN_ALWAYS),
+        Access::New => (WRITE_NEW, CREATE_NEW),
+        Access::Append => (append, OPEN_EXISTING),
+        Access::AppendOrMake => (append, OPEN_ALWAYS),
+        Access::AppendNew => (append, CREATE_NEW),
+    };
+    let flags = if access == Access::ReadLinked { 0 } else { FILE_FLAG_OPEN_REPARSE_POINT };
+    let share = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
+    super::security::open_private(path, rights, share, how, flags)
 }
+
+/// To write a file, and to say who may use it.
+#[cfg(windows)]
+const WRITE_NEW: u32 = {
+    use windows_sys::Win32::Foundation::GENERIC_WRITE;
+    use windows_sys::Win32::Storage::FileSystem::{READ_CONTROL, WRITE_DAC};
+    GENERIC_WRITE | READ_CONTROL | WRITE_DAC
+};
 
 /// Returns the text of the regular file at `path`, of at most `limit` bytes.
 ///
@@ -220,28 +236,59 @@ pub fn is_utf16(text: &[u8]) -> bool {
     head.len() >= 4 && (head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") || half)
 }
 
-/// Device and inode, which are those of one file alone while it is open. Zeros on a platform without them.
+/// What tells a file from every other one while it is open: device and inode, on Windows volume and index.
+#[cfg(unix)]
+pub fn identity(file: &File) -> io::Result<(u64, u64)> {
+    file.metadata().map(|found| identity_of(&found))
+}
+
+/// The same, of the file that a path leads to.
+#[cfg(unix)]
+pub fn identity_at(path: &Path) -> io::Result<(u64, u64)> {
+    fs::metadata(path).map(|found| identity_of(&found))
+}
+
+/// The same, of a file that has this metadata.
 #[must_use]
 #[cfg(unix)]
-pub fn identity(found: &fs::Metadata) -> (u64, u64) {
+pub fn identity_of(found: &fs::Metadata) -> (u64, u64) {
     use std::os::unix::fs::MetadataExt as _;
     (found.dev(), found.ino())
 }
 
-/// Device and inode, which this platform does not have.
-#[must_use]
-#[cfg(not(unix))]
-pub fn identity(_found: &fs::Metadata) -> (u64, u64) {
-    (0, 0)
+/// What tells a file from every other one while it is open: device and inode, on Windows volume and index.
+#[cfg(windows)]
+pub fn identity(file: &File) -> io::Result<(u64, u64)> {
+    super::security::identity(file)
+}
+
+/// The same, of the file that a path leads to.
+#[cfg(windows)]
+pub fn identity_at(path: &Path) -> io::Result<(u64, u64)> {
+    identity(&super::security::open_to_examine(path, 0)?)
 }
 
 /// Creates the missing folders of a path, which only the user can enter.
 pub fn create_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
     #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
+    {
+        let mut builder = fs::DirBuilder::new();
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.recursive(true).create(folder)
+    }
+    #[cfg(windows)]
+    {
+        let missing: Vec<_> =
+            folder.ancestors().take_while(|it| !it.as_os_str().is_empty() && !it.is_dir()).collect();
+        for folder in missing.into_iter().rev() {
+            match super::security::create_private_folder(folder) {
+                // Another process may have been faster.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => {}
+                made => made?,
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Removes a file, if it exists.

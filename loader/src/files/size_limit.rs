@@ -17,6 +17,11 @@ pub(crate) fn size_limit() -> Option<u64> {
     getrlimit(Resource::Fsize).current
 }
 
+#[cfg(not(unix))]
+pub(crate) const fn size_limit() -> Option<u64> {
+    None
+}
+
 /// Compares the place of the next write with the limit. Returns whether there is a limit.
 #[cfg(unix)]
 fn compare(mut file: &File) -> io::Result<bool> {

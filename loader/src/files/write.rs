@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::facts::Facts;
 use super::judge::{Owner, judge_link};
 use super::open::{Access, FileError, MOST_LINKS, open};
 use super::size_limit::write;
@@ -46,17 +47,17 @@ pub fn replace(path: &Path, bytes: &[u8], mode: Mode<'_>, survives: Survives) ->
 /// Also if the file exists. No new file is left.
 pub fn create(path: &Path, bytes: &[u8], mode: Mode<'_>, survives: Survives) -> io::Result<()> {
     let file = open(path, Access::New)?;
-    fill(&file, bytes, mode, survives).inspect_err(|_| drop(fs::remove_file(path)))
+    fill(&file, bytes, mode, path, survives).inspect_err(|_| drop(fs::remove_file(path)))
 }
 
-fn fill(file: &File, bytes: &[u8], mode: Mode<'_>, survives: Survives) -> io::Result<()> {
+fn fill(file: &File, bytes: &[u8], mode: Mode<'_>, path: &Path, survives: Survives) -> io::Result<()> {
     write_all(file, bytes)?;
-    set_mode(file, mode)?;
+    set_mode(file, mode, path)?;
     if survives == Survives::PowerFailure { file.sync_all() } else { Ok(()) }
 }
 
 #[cfg(unix)]
-fn set_mode(file: &File, mode: Mode<'_>) -> io::Result<()> {
+fn set_mode(file: &File, mode: Mode<'_>, _path: &Path) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
     let bits = match mode {
         Mode::Private => return Ok(()),
@@ -76,10 +77,15 @@ fn set_mode(file: &File, mode: Mode<'_>) -> io::Result<()> {
     file.set_permissions(fs::Permissions::from_mode(bits))
 }
 
-#[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "the other platforms' form")]
-fn set_mode(_file: &File, _mode: Mode<'_>) -> io::Result<()> {
-    Ok(())
+/// The file that is replaced is at `path`.
+#[cfg(windows)]
+fn set_mode(file: &File, mode: Mode<'_>, path: &Path) -> io::Result<()> {
+    use super::security::{Descriptor, For, set_access};
+    match mode {
+        Mode::Private => Ok(()),
+        Mode::Public => set_access(file, For::Everybody),
+        Mode::Like(_) => Descriptor::of(&open(path, Access::Read)?)?.give_list(file),
+    }
 }
 
 /// A file that is written, and not yet in its place. Dropping the value removes the file.
@@ -99,7 +105,7 @@ impl Replacement {
     pub fn prepare(path: &Path, bytes: &[u8], mode: Mode<'_>, survives: Survives) -> io::Result<Self> {
         let (temporary, file) = temporary(path)?;
         let replacement = Self { temporary, path: path.to_owned(), survives, published: false };
-        fill(&file, bytes, mode, survives)?;
+        fill(&file, bytes, mode, path, survives)?;
         Ok(replacement)
     }
 
@@ -108,7 +114,7 @@ impl Replacement {
     /// # Errors
     /// The old file is unchanged then.
     pub fn publish(mut self) -> io::Result<()> {
-        fs::rename(&self.temporary, &self.path)?;
+        rename(&self.temporary, &self.path)?;
         self.published = true;
         // Writing the folder to disk makes the rename permanent. Some file systems can't do that.
         #[cfg(unix)]
@@ -164,7 +170,32 @@ pub fn exchange(from: &Path, to: &Path) -> io::Result<()> {
             return Ok(());
         }
     }
+    rename(from, to)
+}
+
+/// Renames a file, and replaces the file that has the new name.
+///
+/// # Platform
+/// Windows refuses this while another program, such as a virus scanner, has one of the files open and does not share it.
+/// Such a program is done soon, so this tries again for a while.
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    #[cfg(windows)]
+    for pause in (0..8).map(|power| std::time::Duration::from_millis(1 << power)) {
+        match fs::rename(from, to) {
+            Err(error) if is_in_use(&error) => std::thread::sleep(pause),
+            done => return done,
+        }
+    }
     fs::rename(from, to)
+}
+
+#[cfg(windows)]
+fn is_in_use(error: &io::Error) -> bool {
+    use windows_sys::Win32::Foundation::{
+        ERROR_ACCESS_DENIED, ERROR_LOCK_VIOLATION, ERROR_SHARING_VIOLATION,
+    };
+    let code = error.raw_os_error().map(i32::cast_unsigned);
+    matches!(code, Some(ERROR_ACCESS_DENIED | ERROR_LOCK_VIOLATION | ERROR_SHARING_VIOLATION))
 }
 
 /// Follows the links from `file` to the path to replace, which need not exist. If a writer replaced the link
@@ -176,8 +207,9 @@ pub fn behind_links(file: &Path) -> Result<PathBuf, FileError> {
     let mut place = file.to_owned();
     for _ in 0..MOST_LINKS {
         let Ok(target) = fs::read_link(&place) else { return Ok(place) };
-        judge_link(&fs::symlink_metadata(&place)?, Owner::UserOrRoot).map_err(|reason| {
-            FileError::Untrusted { what: format!("the link {}", text::show(&place)), reason }
+        judge_link(&Facts::of_link(&place)?, Owner::UserOrRoot).map_err(|reason| FileError::Untrusted {
+            what: format!("the link {}", text::show(&place)),
+            reason,
         })?;
         place = place.parent().unwrap_or(Path::new(".")).join(target);
     }

@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 
 use super::circuit_breaker::Backoff;
 use crate::inspect::metadata::{IsolationNeed, Metadata};
-use crate::reexec::entry::Program;
+use crate::reexec::program::Program;
 use crate::sandbox::Sandbox;
 use crate::sandbox::limits::Limits;
 

@@ -1,22 +1,21 @@
 //! The host's end of one thread of a child.
 
-use std::io::{self, Read as _, Write as _};
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
-use std::sync::Arc;
+use std::io;
 use std::time::{Duration, Instant};
 
 use jackfield_plugin_api::abi::{self, Status};
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
+use super::awake::Awake;
 use super::protocol::{self, DoesNotFit, HEAD, NotARecord, Record, record};
-use super::reaper::{self, ChildHandle};
+use super::reaper::ChildHandle;
 use super::shared_memory::{self, RequestHeader, SharedMemory};
+use super::system::HostWaker;
 use crate::boundary::log;
 use crate::boundary::process::nanoseconds;
 use crate::guard::call::CallState;
 use crate::guard::spin::Spin;
 use crate::load::tables::{Abilities, Function};
+use crate::reexec::OwnedHandle;
 
 /// The most records of a call beside [`EACH`] for each of its events: a plugin may report an event again.
 const MOST_RECORDS: usize = 64 << 10;
@@ -71,10 +70,7 @@ pub(super) enum ChannelError {
 
 pub(super) struct Channel {
     pub(super) memory: SharedMemory,
-    wake_up: UnixStream,
-    /// An event descriptor, readable when the call is cancelled, and the function that makes it so.
-    cancelled: Arc<OwnedFd>,
-    on_cancel: Arc<dyn Fn() + Send + Sync>,
+    waker: HostWaker,
     taken: u64,
     /// The start of an incomplete record.
     inbox: Vec<u8>,
@@ -82,21 +78,12 @@ pub(super) struct Channel {
 }
 
 impl Channel {
-    /// A channel, and two descriptors for the child: the other end of the wake-up socket, and the memory.
-    pub(super) fn new() -> io::Result<(Self, [OwnedFd; 2])> {
+    /// A channel, and the files from which the child takes the other end of it.
+    pub(super) fn new() -> io::Result<(Self, Vec<OwnedHandle>)> {
         let memory = SharedMemory::new()?;
-        let (wake_up, other) = UnixStream::pair()?;
-        wake_up.set_nonblocking(true)?;
-        let descriptor = memory.descriptor().try_clone_to_owned()?;
-        let cancelled = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
-        let event = Arc::clone(&cancelled);
-        let on_cancel = Arc::new(move || {
-            let _ = rustix::io::write(&event, &1_u64.to_ne_bytes());
-        });
-        Ok((
-            Self { memory, wake_up, cancelled, on_cancel, taken: 0, inbox: Vec::new(), spin: Spin::new() },
-            [OwnedFd::from(other), descriptor],
-        ))
+        let (waker, mut theirs) = HostWaker::new()?;
+        theirs.push(memory.share()?);
+        Ok((Self { memory, waker, taken: 0, inbox: Vec::new(), spin: Spin::new() }, theirs))
     }
 
     /// Makes a call, and passes each record of the answer to `each`.
@@ -118,10 +105,10 @@ impl Channel {
             events: (events, request.events.len()),
         });
         if self.memory.wake_child() {
-            self.wake();
+            self.waker.wake();
         }
         if let Some(call) = request.call {
-            call.on_cancel(Arc::clone(&self.on_cancel));
+            call.on_cancel(self.waker.on_cancel());
         }
         let give_up = request.deadline + GRACE;
         let mut answer = Answer::new(request.function, request.events.len());
@@ -151,11 +138,6 @@ impl Channel {
             }
             self.memory.host_sleeps(false);
         }
-    }
-
-    fn wake(&self) {
-        // A full socket wakes the child already. The next wait notices a closed socket.
-        let _ = (&self.wake_up).write(&[1]);
     }
 
     /// Reads the available records, and passes them to `each`. Returns the end of the call, if that is among them.
@@ -202,49 +184,34 @@ impl Channel {
     /// Sleeps until the child wakes the host or ends (`true`), the call is cancelled, or it is time to give
     /// up.
     fn sleep(&self, child: &ChildHandle, give_up: Instant) -> Result<bool, ChannelError> {
-        let mut events = [
-            PollFd::new(&self.wake_up, PollFlags::IN),
-            PollFd::new(&self.cancelled, PollFlags::IN),
-            PollFd::new(&self.wake_up, PollFlags::empty()),
-        ];
-        let mut longest = give_up.saturating_duration_since(Instant::now());
-        match child.process.pidfd() {
-            Some(pidfd) => events[2] = PollFd::from_borrowed_fd(pidfd, PollFlags::IN),
-            None => longest = longest.min(reaper::TICK),
+        let longest = give_up.saturating_duration_since(Instant::now());
+        let awake = self.waker.sleep(&child.process, longest);
+        if awake == Awake::Died || child.ended(Duration::ZERO).is_some() {
+            return Ok(true);
         }
-        // An interrupted wait ends early.
-        let _ = poll(&mut events, Timespec::try_from(longest).ok().as_ref());
-        let [rang, was_cancelled, died] = events.map(|event| !event.revents().is_empty());
-        if was_cancelled {
-            let _ = rustix::io::read(&self.cancelled, &mut [0; 8]);
-        }
-        let died = (died && child.process.pidfd().is_some()) || child.ended(Duration::ZERO).is_some();
-        if died || !rang {
-            return Ok(died);
-        }
-        match (&self.wake_up).read(&mut [0; 64]) {
-            Ok(1..) => Ok(false),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
-                Ok(false)
+        match awake {
+            // A process closes its files before its end is reported.
+            Awake::Closed if child.ended(Duration::from_secs(1)).is_none() => {
+                Err(ChannelError::Broken("closed its connection to the tool"))
             }
-            // A process closes its descriptors before its end is reported.
-            _ => match child.ended(Duration::from_secs(1)) {
-                Some(_) => Ok(true),
-                None => Err(ChannelError::Broken("closed its connection to the tool")),
-            },
+            awake => Ok(awake == Awake::Closed),
         }
     }
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
 
+    use super::super::reaper;
+    use super::super::system::{ChildWaker, HostControl};
     use super::*;
     use crate::reexec::Spawn;
-    use crate::reexec::entry::Program;
+    use crate::reexec::program::Program;
 
     /// A process that answers nothing. Its folder has its program.
     fn silent() -> (tempfile::TempDir, Arc<ChildHandle>) {
@@ -252,8 +219,8 @@ mod tests {
         let program = folder.path().join("silent");
         std::fs::write(&program, "#!/bin/sh\nexec sleep 600\n").unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
-        let (control, theirs) = UnixStream::pair().unwrap();
-        let spawn = Spawn::new(Program::At(program), "silent").files(vec![OwnedFd::from(theirs)]);
+        let (control, theirs) = HostControl::new().unwrap();
+        let spawn = Spawn::new(Program::At(program), "silent").files(theirs);
         (folder, reaper::start(spawn, control, "b").unwrap())
     }
 
@@ -268,9 +235,10 @@ mod tests {
     /// Calls a child that sends the same record without end, and has begun before the call.
     fn flooded(function: Function, record: &[u8], deadline: Duration) -> Flooded {
         let (_folder, child) = silent();
-        let (mut channel, [wake_up, memory]) = Channel::new().unwrap();
-        let mut wake_up = UnixStream::from(wake_up);
-        let memory = SharedMemory::map(memory).unwrap();
+        let (mut channel, theirs) = Channel::new().unwrap();
+        let mut theirs = theirs.into_iter();
+        let waker = ChildWaker::take(&mut theirs).unwrap();
+        let memory = SharedMemory::map(theirs.next().unwrap()).unwrap();
         let enough = AtomicBool::new(false);
         let flooded = thread::scope(|scope| {
             let flood = scope.spawn(|| {
@@ -279,7 +247,7 @@ mod tests {
                     let at = (put % record.len() as u64) as usize;
                     put += memory.put(put, &record[at..]) as u64;
                     if memory.wake_host() {
-                        wake_up.write_all(&[1]).unwrap();
+                        waker.wake();
                     }
                 }
             });

@@ -1,8 +1,6 @@
 //! The host's side of a backend in child processes: how the guard enters an instance there.
 
 use std::env;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, SystemTime};
@@ -15,6 +13,7 @@ use super::child::JOB;
 use super::crash_history::CrashHistory;
 use super::protocol::{BUILD, DoesNotFit, Record, Setup, record};
 use super::reaper::{self, ChildHandle};
+use super::system::{self, HostControl};
 use crate::boundary::process::{deadline, lock, process_id};
 use crate::boundary::text::{self, REASON_LIMIT};
 use crate::guard::call::{CallState, Explanation, Origin};
@@ -24,7 +23,7 @@ use crate::guard::options::{BackendOptions, ProcessOptions};
 use crate::library::content::Content;
 use crate::library::location::Location;
 use crate::load::tables::{Abilities, Function};
-use crate::reexec::entry::Program;
+use crate::reexec::program::Program;
 use crate::reexec::{Ended, Spawn};
 
 /// Most calls that may be inside one child at once.
@@ -246,8 +245,9 @@ impl ChildInstance {
     fn start(&self) -> Result<(Arc<ChildHandle>, Channel), ChannelError> {
         let spec = &self.spec;
         let start = || {
-            let (control, child_control) = UnixStream::pair()?;
-            let mut files = vec![spec.content.share()?, OwnedFd::from(child_control)];
+            let (control, child_control) = HostControl::new()?;
+            let mut files = vec![spec.content.share()?];
+            files.extend(child_control);
             let mut channels = Vec::new();
             for _ in 0..spec.channels {
                 let (channel, theirs) = Channel::new()?;
@@ -395,33 +395,10 @@ pub(super) fn forward(call: &CallState, answer: Option<&AtomicU32>, record: &Rec
 
 fn describe(ended: Option<Ended>) -> String {
     match ended {
-        Some(Ended::Signal(number)) => format!("ended by {}", signal(number)),
         Some(Ended::Code(code)) => format!("ended with exit code {code} inside a call"),
-        _ => "ended, nobody knows how".to_owned(),
+        ended => match ended.and_then(system::cause) {
+            Some(cause) => format!("ended by {cause}"),
+            None => "ended, nobody knows how".to_owned(),
+        },
     }
-}
-
-fn signal(number: i32) -> String {
-    let name = match number {
-        libc::SIGHUP => "SIGHUP",
-        libc::SIGINT => "SIGINT",
-        libc::SIGQUIT => "SIGQUIT",
-        libc::SIGILL => "SIGILL",
-        libc::SIGTRAP => "SIGTRAP",
-        libc::SIGABRT => "SIGABRT",
-        libc::SIGBUS => "SIGBUS",
-        libc::SIGFPE => "SIGFPE",
-        libc::SIGKILL => "SIGKILL",
-        libc::SIGUSR1 => "SIGUSR1",
-        libc::SIGUSR2 => "SIGUSR2",
-        libc::SIGSEGV => "SIGSEGV",
-        libc::SIGPIPE => "SIGPIPE",
-        libc::SIGALRM => "SIGALRM",
-        libc::SIGTERM => "SIGTERM",
-        libc::SIGXCPU => "SIGXCPU",
-        libc::SIGXFSZ => "SIGXFSZ",
-        libc::SIGSYS => "SIGSYS",
-        other => return format!("signal {other}"),
-    };
-    name.to_owned()
 }

@@ -1,39 +1,29 @@
 //! The reaper: the thread that starts a child, emits its log and standard error, and waits for its end.
 //!
-//! The kernel ends a child with the *thread* that started it, so this thread lives as long as the child.
+//! The kernel of Linux ends a child with the *thread* that started it, so this thread lives as long as the child.
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
+use std::io;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jackfield_plugin_api::abi;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{OFlags, fcntl_setfl};
 
+use super::system::{self, HostControl};
 use crate::boundary::budget::Budget;
 use crate::boundary::log;
 use crate::boundary::process::{backend_thread, lock};
 use crate::boundary::text::{self, LOG_MESSAGE_LIMIT, LOG_TARGET_LIMIT};
-use crate::reexec::{Child, Ended, Spawn};
-
-/// The interval of the checks whether a child has ended, before Linux 5.3, which reports no such event.
-pub(super) const TICK: Duration = Duration::from_millis(20);
-
-/// Number of bytes that are read at once, and the most reads after the end of a child: the largest pipe.
-const READ: usize = 16 << 10;
-const MOST_READS: usize = (1 << 20) / READ;
+use crate::reexec::{Child, Ended, OwnedHandle, Spawn};
 
 /// Longest log record, in bytes: its head has two lengths of 16 bits.
 const LONGEST_RECORD: usize = 8 + 2 * u16::MAX as usize;
 
 pub(super) struct ChildHandle {
     pub(super) process: Child,
-    control: UnixStream,
+    control: HostControl,
     ended: Mutex<Option<Ended>>,
     gone: Condvar,
 }
@@ -41,7 +31,7 @@ pub(super) struct ChildHandle {
 impl ChildHandle {
     /// Tells the backend's own threads that the host is done with the backend.
     pub(super) fn cancel(&self) {
-        let _ = (&self.control).write(b"c");
+        self.control.cancel();
     }
 
     /// Waits for the end of the child and of its log, at most for `within`, and returns the end.
@@ -51,112 +41,39 @@ impl ChildHandle {
     }
 }
 
-/// Starts a child, whose second descriptor is the other end of `control`, and the thread that reaps it.
-pub(super) fn start(spawn: Spawn, control: UnixStream, backend: &str) -> io::Result<Arc<ChildHandle>> {
+/// Starts a child, among whose files is the other end of `control`, and the thread that reaps it.
+pub(super) fn start(spawn: Spawn, control: HostControl, backend: &str) -> io::Result<Arc<ChildHandle>> {
     let (stderr, child_stderr) = io::pipe()?;
-    let stderr = File::from(OwnedFd::from(stderr));
-    fcntl_setfl(&stderr, OFlags::NONBLOCK)?;
-    control.set_nonblocking(true)?;
-    let spawn = spawn.stderr(File::from(OwnedFd::from(child_stderr)));
-    let lines = StderrLines::new(backend);
+    let spawn = spawn.stderr(File::from(OwnedHandle::from(child_stderr)));
     let backend = backend.to_owned();
     let (answer, answered) = sync_channel(1);
     backend_thread("reap", &backend).spawn(move || {
-        let child = spawn.start().map(|process| {
-            Arc::new(ChildHandle { process, control, ended: Mutex::new(None), gone: Condvar::new() })
-        });
-        match child {
-            Ok(child) => {
-                let _ = answer.send(Ok(Arc::clone(&child)));
-                let (stderr, log, budget) = (Some(stderr), Some(Vec::new()), Mutex::new(log::budget()));
-                Reaper { child: &child, stderr, lines, log, budget, backend }.keep();
+        let child = match spawn.start() {
+            Ok(process) => ChildHandle { process, control, ended: Mutex::new(None), gone: Condvar::new() },
+            Err(error) => return drop(answer.send(Err(error))),
+        };
+        let child = Arc::new(child);
+        let _ = answer.send(Ok(Arc::clone(&child)));
+        let mut lines = StderrLines::new(&backend);
+        let printed = move |bytes: Option<&[u8]>| match bytes {
+            Some(bytes) => lines.push(bytes, Instant::now(), &mut emit),
+            None => lines.end(&mut emit),
+        };
+        let (mut records, budget) = (Vec::new(), Mutex::new(log::budget()));
+        let logged = move |bytes: Option<&[u8]>| match bytes {
+            Some(bytes) => {
+                records.extend_from_slice(bytes);
+                pass_on(&mut records, &backend, &budget);
             }
-            Err(error) => drop(answer.send(Err(error))),
-        }
+            None => log::emit_left_out(&budget, &backend),
+        };
+        system::attend(&child.process, &child.control, stderr, printed, logged);
+        // The child has ended, so this does not wait long.
+        let ended = child.process.wait(Duration::from_secs(5)).unwrap_or(Ended::Unknown);
+        *lock(&child.ended) = Some(ended);
+        child.gone.notify_all();
     })?;
     answered.recv().unwrap_or_else(|_| Err(io::Error::other("the thread that starts it has ended")))
-}
-
-struct Reaper<'a> {
-    child: &'a ChildHandle,
-    /// `None` after the end of the stream.
-    stderr: Option<File>,
-    lines: StderrLines,
-    /// The start of an incomplete log record; `None` after the end of the stream.
-    log: Option<Vec<u8>>,
-    budget: Mutex<Budget>,
-    backend: String,
-}
-
-impl Reaper<'_> {
-    fn keep(mut self) {
-        while !self.has_ended() {
-            self.read();
-        }
-        // Before its process number is free again, because this kills the processes that it has started.
-        self.child.process.kill();
-        // Not without end, because a process that has escaped may go on writing.
-        let _ = (0..MOST_READS).find(|_| !self.read());
-        self.lines.end(&mut emit);
-        log::emit_left_out(&self.budget, &self.backend);
-        // The child has ended, so this does not wait long.
-        let ended = self.child.process.wait(Duration::from_secs(5)).unwrap_or(Ended::Unknown);
-        *lock(&self.child.ended) = Some(ended);
-        self.child.gone.notify_all();
-    }
-
-    /// Waits for output or the end of the child; `true` if it has ended.
-    fn has_ended(&self) -> bool {
-        let mut descriptors = Vec::with_capacity(3);
-        if let Some(pidfd) = self.child.process.pidfd() {
-            descriptors.push(PollFd::from_borrowed_fd(pidfd, PollFlags::IN));
-        }
-        if self.log.is_some() {
-            descriptors.push(PollFd::new(&self.child.control, PollFlags::IN));
-        }
-        if let Some(stderr) = &self.stderr {
-            descriptors.push(PollFd::new(stderr, PollFlags::IN));
-        }
-        let tick = Timespec::try_from(TICK).ok().filter(|_| self.child.process.pidfd().is_none());
-        let found = poll(&mut descriptors, tick.as_ref());
-        match self.child.process.pidfd() {
-            Some(_) => found.is_ok() && !descriptors[0].revents().is_empty(),
-            None => self.child.process.wait(Duration::ZERO).is_some(),
-        }
-    }
-
-    /// Reads a part of standard error and of the log; `false` if there is none.
-    fn read(&mut self) -> bool {
-        let mut buffer = [0; READ];
-        let mut some = false;
-        if let Some(stderr) = &mut self.stderr {
-            match stderr.read(&mut buffer) {
-                Ok(0) => self.stderr = None,
-                Ok(count) => {
-                    some = true;
-                    self.lines.push(&buffer[..count], Instant::now(), &mut emit);
-                }
-                Err(error) if is_later(&error) => {}
-                Err(_) => self.stderr = None,
-            }
-        }
-        let Some(log) = &mut self.log else { return some };
-        match (&self.child.control).read(&mut buffer) {
-            Ok(0) => self.log = None,
-            Ok(count) => {
-                some = true;
-                log.extend_from_slice(&buffer[..count]);
-                pass_on(log, &self.backend, &self.budget);
-            }
-            Err(error) if is_later(&error) => {}
-            Err(_) => self.log = None,
-        }
-        some
-    }
-}
-
-fn is_later(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
 /// Emits the complete records at the start of `bytes`, and removes them. What remains is less than [`LONGEST_RECORD`].

@@ -6,21 +6,18 @@
 //! | [`RING_AT`] | the ring: the child's answers, a stream of records |
 //! | [`DATA_AT`] | the request's text and events |
 //!
-//! It is a memfd whose length neither side can change: no access can fail, and a child can't use up memory
+//! Neither side can change its length: no access can fail, and a child can't use up memory
 //! by it. Data that does not fit is not sent. The child may write anywhere in it at any
 //! time. So the host copies data before it checks it, and keeps its own count of what it has read. It reads only
 //! atomics: a value that another process changes at the same moment is an old one or a new one, and no undefined
 //! behaviour. The rest of the memory the host writes, and never reads.
 
-use std::fs::File;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::{io, ptr, slice};
 
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
-
-use crate::boundary::mapping::Mapping;
+use crate::boundary::mapping::{Mapping, memory};
 use crate::files::size_limit::size_limit;
+use crate::reexec::OwnedHandle;
 
 const RING_AT: usize = 4096;
 /// Length of the ring, a power of two.
@@ -43,7 +40,7 @@ pub(super) struct Header {
 struct ByChild {
     /// Number of bytes that the child has put into the ring.
     head: AtomicU64,
-    /// The child sleeps until a byte arrives on its wake-up socket.
+    /// The child sleeps until the other side wakes it.
     sleeps: AtomicU32,
     /// It is a child of this kind.
     begun: AtomicU32,
@@ -53,7 +50,7 @@ struct ByChild {
 struct ByHost {
     /// Number of bytes that the host has taken out of the ring.
     tail: AtomicU64,
-    /// The host sleeps until a byte arrives on its wake-up socket.
+    /// The host sleeps until the other side wakes it.
     sleeps: AtomicU32,
     /// Number of the last request, to which the following fields belong.
     requests: AtomicU32,
@@ -82,13 +79,12 @@ pub(super) struct RequestHeader {
 
 /// A mapping of a memory.
 pub(super) struct SharedMemory {
-    memfd: OwnedFd,
+    handle: OwnedHandle,
     mapping: Mapping,
 }
 
 impl SharedMemory {
     pub(super) fn new() -> io::Result<Self> {
-        let memfd = memfd_create(c"jackfield-calls", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
         // Past the limit of files the kernel would end the process by a signal.
         let limit = size_limit().unwrap_or(u64::MAX);
         let len = usize::try_from(limit).unwrap_or(usize::MAX).min(LEN);
@@ -98,22 +94,21 @@ impl SharedMemory {
             );
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
         }
-        ftruncate(&memfd, len as u64)?;
-        fcntl_add_seals(&memfd, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
-        Self::map(memfd)
+        Self::map(memory(len)?)
     }
 
-    /// Maps the memory behind a descriptor.
-    pub(super) fn map(memfd: OwnedFd) -> io::Result<Self> {
-        let len = usize::try_from(File::from(memfd.try_clone()?).metadata()?.len()).unwrap_or(0);
-        if len < LEAST {
+    /// Maps the memory behind a handle.
+    pub(super) fn map(handle: OwnedHandle) -> io::Result<Self> {
+        let mapping = Mapping::shared(&handle)?;
+        if mapping.len() < LEAST {
             return Err(io::Error::other("the shared memory is too short"));
         }
-        Ok(Self { mapping: Mapping::shared(&memfd, len)?, memfd })
+        Ok(Self { mapping, handle })
     }
 
-    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
-        self.memfd.as_fd()
+    /// A handle for the other side.
+    pub(super) fn share(&self) -> io::Result<OwnedHandle> {
+        self.handle.try_clone()
     }
 
     fn header(&self) -> &Header {
@@ -258,13 +253,13 @@ impl SharedMemory {
             let pages: Vec<_> = (0..LEAST / 4096).map(|_| Page([0; 4096])).collect();
             let base = pages.leak().as_mut_ptr().cast();
             let end = || Self {
-                memfd: File::open("/dev/null").unwrap().into(),
+                handle: std::fs::File::open("/dev/null").unwrap().into(),
                 mapping: Mapping::of_memory(base, LEAST),
             };
             [end(), end()]
         } else {
             let host = Self::new().unwrap();
-            let child = Self::map(host.memfd.try_clone().unwrap()).unwrap();
+            let child = Self::map(host.share().unwrap()).unwrap();
             [host, child]
         };
         ends.map(std::mem::ManuallyDrop::new)
@@ -326,15 +321,16 @@ mod tests {
     }
 
     #[test]
+    #[cfg(unix)]
     #[cfg_attr(miri, ignore = "Miri has no memfd")]
     fn neither_side_can_change_the_length() {
         let [host, child] = SharedMemory::ends();
         assert_eq!(host.len(), child.len());
         for memory in [&host, &child] {
             for len in [4096, 2 * LEN as u64] {
-                assert!(ftruncate(&memory.memfd, len).is_err(), "{len}");
+                assert!(rustix::fs::ftruncate(&memory.handle, len).is_err(), "{len}");
             }
-            assert!(rustix::io::pwrite(&memory.memfd, b"x", LEN as u64).is_err());
+            assert!(rustix::io::pwrite(&memory.handle, b"x", LEN as u64).is_err());
         }
     }
 }

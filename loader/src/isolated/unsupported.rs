@@ -14,7 +14,7 @@ pub(crate) fn entry(
     _: &ProcessOptions,
     _: &BackendOptions,
 ) -> Result<Box<dyn Entry>, OpenFailure> {
-    let message = if cfg!(target_os = "linux") {
+    let message = if cfg!(any(target_os = "linux", windows)) {
         "this program is built without process isolation: build it with the feature `isolation`, or set isolation = \"thread\""
     } else {
         "there is no process isolation on this platform yet"

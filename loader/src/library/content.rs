@@ -8,10 +8,10 @@ pub(crate) use libloading::os::windows::Library;
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::File;
+#[cfg(any(target_os = "linux", windows))]
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-#[cfg(target_os = "linux")]
-use std::{io, os::fd::OwnedFd};
 
 use super::built_in::BuiltInPlugin;
 use super::error::{ImageError, LinkerError};
@@ -20,6 +20,8 @@ use super::memfd::Image;
 #[cfg(not(target_os = "linux"))]
 use super::private_copy::Image;
 use crate::boundary::text::hex;
+#[cfg(any(target_os = "linux", windows))]
+use crate::reexec::OwnedHandle;
 
 /// A SHA-256 digest. Shown and read as 64 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,14 +77,14 @@ impl Content {
         Ok(Self::new(Bytes::File(Image::copy(file, name, size)?), path))
     }
 
-    /// Maps the descriptor that the parent has [shared](Self::share).
-    #[cfg(target_os = "linux")]
-    pub(crate) fn inherited(memfd: OwnedFd, path: &Path) -> io::Result<Self> {
-        Ok(Self::new(Bytes::File(Image::map(memfd.into())?), path))
+    /// Takes the memory that the parent has [shared](Self::share).
+    #[cfg(any(target_os = "linux", windows))]
+    pub(crate) fn inherited(memory: OwnedHandle, path: &Path) -> io::Result<Self> {
+        Ok(Self::new(Bytes::File(Image::inherited(memory)?), path))
     }
 
-    #[cfg(target_os = "linux")]
-    pub(crate) fn share(&self) -> io::Result<OwnedFd> {
+    #[cfg(any(target_os = "linux", windows))]
+    pub(crate) fn share(&self) -> io::Result<OwnedHandle> {
         match &self.bytes {
             Bytes::File(image) => image.share(),
             Bytes::BuiltIn(bytes) => Image::of(bytes)?.share(),

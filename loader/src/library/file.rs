@@ -1,13 +1,10 @@
-//! The open file of a candidate. Its bytes are copied once, after its owner was judged.
-//!
-//! # Platform
-//! On Unix the folders that decide which file a path leads to stay open for verification.
+//! The open file of a candidate. Its bytes are copied once, after its owner was judged. The folders that decide which file a path
+//! leads to stay open for verification.
 
-#[cfg(unix)]
 use std::ffi::OsStr;
-use std::fs::{self, File};
-#[cfg(not(unix))]
-use std::io;
+#[cfg(unix)]
+use std::fs;
+use std::fs::File;
 use std::io::{Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 
@@ -16,10 +13,9 @@ use rustix::fs::{AtFlags, FileType, statat};
 
 use super::content::Content;
 use super::error::{ImageError, SIZE_LIMIT};
-use crate::files::open::{Access, kind};
 #[cfg(unix)]
-use crate::files::open::{FileError, open_at};
-#[cfg(unix)]
+use crate::files::open::open_at;
+use crate::files::open::{Access, FileError, kind};
 use crate::files::way::{Folder, Way, way};
 
 /// A regular file that may be a library.
@@ -80,7 +76,6 @@ pub(crate) struct Handles {
     pub(crate) file: File,
     pub(crate) file_path: PathBuf,
     /// The folders on the way to the file. The last one contains the file.
-    #[cfg(unix)]
     pub(crate) folders: Vec<Folder>,
 }
 
@@ -93,7 +88,6 @@ impl Handles {
     }
 }
 
-#[cfg(unix)]
 impl Handles {
     /// Opens the file that `path` leads to, and reads each link in its open folder.
     fn open(path: &Path) -> Result<Self, ImageError> {
@@ -119,29 +113,6 @@ impl Handles {
     }
 }
 
-#[cfg(not(unix))]
-impl Handles {
-    fn open(path: &Path) -> Result<Self, ImageError> {
-        let file_path =
-            fs::canonicalize(path).map_err(|error| match (error.kind(), fs::read_link(path)) {
-                (io::ErrorKind::NotFound, Ok(target)) => ImageError::DanglingLink { target },
-                _ => ImageError::io("open")(error),
-            })?;
-        let before = fs::symlink_metadata(&file_path).map_err(ImageError::io("examine"))?;
-        if !before.is_file() {
-            return Err(ImageError::NotAFile { found: kind(before.file_type()) });
-        }
-        let file = crate::files::open::open(&file_path, Access::Read);
-        let file = file.map_err(|error| ImageError::io("open")(error.into()))?;
-        Ok(Self { file, file_path })
-    }
-
-    /// Opens the regular file at [`path_beside`](Self::path_beside).
-    pub(crate) fn open_beside(&self, ending: &str) -> Result<File, ImageError> {
-        Ok(Self::open(&self.path_beside(ending))?.file)
-    }
-}
-
 /// Opens a regular file in an open folder. The caller examines the open file again.
 #[cfg(unix)]
 fn open_in(folder: &Folder, name: &OsStr) -> Result<File, ImageError> {
@@ -154,6 +125,15 @@ fn open_in(folder: &Folder, name: &OsStr) -> Result<File, ImageError> {
         return Err(ImageError::NotAFile { found });
     }
     open_at(&folder.handle, name, Access::Read).map_err(ImageError::io("open"))
+}
+
+/// Opens a regular file in a folder that nobody can rename meanwhile. The caller examines the open file again.
+#[cfg(windows)]
+fn open_in(folder: &Folder, name: &OsStr) -> Result<File, ImageError> {
+    crate::files::open::open(&folder.path.join(name), Access::Read).map_err(|error| match error {
+        FileError::NotAFile { found } => ImageError::NotAFile { found },
+        error => ImageError::io("open")(error.into()),
+    })
 }
 
 #[cfg(all(test, unix))]

@@ -60,7 +60,12 @@ impl Image {
         Self::map(memfd)
     }
 
-    pub(super) fn map(memfd: File) -> io::Result<Self> {
+    /// Maps the descriptor that the parent has [shared](Self::share).
+    pub(super) fn inherited(memfd: OwnedFd) -> io::Result<Self> {
+        Self::map(memfd.into())
+    }
+
+    fn map(memfd: File) -> io::Result<Self> {
         Ok(Self { map: SealedBytes::map(&memfd)?, memfd })
     }
 

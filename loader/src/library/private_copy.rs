@@ -1,5 +1,7 @@
 //! Platforms without a memfd: the bytes are in memory, and are loaded from a file in a private folder.
 
+#[cfg(windows)]
+use std::io;
 use std::{ffi::OsStr, fs::File, io::Read as _, path::Path};
 
 #[cfg(unix)]
@@ -8,7 +10,11 @@ use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use libloading::os::windows::{LOAD_LIBRARY_SEARCH_DEFAULT_DIRS, LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR, Library};
 
 use super::error::{ImageError, LinkerError, SIZE_LIMIT};
+#[cfg(windows)]
+use crate::boundary::mapping;
 use crate::files::write::{Mode, Survives, create};
+#[cfg(windows)]
+use crate::reexec::OwnedHandle;
 
 pub(super) struct Image(Vec<u8>);
 
@@ -18,6 +24,24 @@ impl Image {
         // One byte more, so that the caller notices a file that grows meanwhile.
         file.take(SIZE_LIMIT + 1).read_to_end(&mut bytes).map_err(ImageError::io("read"))?;
         Ok(Self(bytes))
+    }
+
+    /// These bytes.
+    #[cfg(windows)]
+    pub(super) fn of(bytes: &[u8]) -> io::Result<Self> {
+        Ok(Self(bytes.to_vec()))
+    }
+
+    /// The bytes that the parent has [shared](Self::share).
+    #[cfg(windows)]
+    pub(super) fn inherited(memory: OwnedHandle) -> io::Result<Self> {
+        mapping::read_only(&memory).map(Self)
+    }
+
+    /// Memory with the bytes, which nobody can change.
+    #[cfg(windows)]
+    pub(super) fn share(&self) -> io::Result<OwnedHandle> {
+        mapping::with_bytes(&self.0)
     }
 
     pub(super) fn bytes(&self) -> &[u8] {

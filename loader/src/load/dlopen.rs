@@ -50,6 +50,11 @@ pub enum LoadError {
         /// The message of the dynamic linker.
         message: ForeignText,
     },
+    /// The program is linked statically with musl, which then loads nothing.
+    #[error(
+        "this program is linked statically and can load no library: build it with -C target-feature=-crt-static, or link the plugin into it"
+    )]
+    StaticProgram,
     /// Another error of the dynamic linker.
     #[error("the dynamic linker refuses it: {message}")]
     Linker {
@@ -117,7 +122,13 @@ unsafe impl Send for Opened {}
 unsafe impl Sync for Opened {}
 
 pub(crate) fn open(content: &Content, needed: &[ForeignText]) -> Result<Opened, LoadError> {
-    let library = content.load().map_err(|LinkerError(message)| explain(&message, needed))?;
+    let library = content.load().map_err(|LinkerError(message)| {
+        #[cfg(windows)]
+        if let Some(error) = windows::explain(&message, needed) {
+            return error;
+        }
+        explain(&message, needed)
+    })?;
     // SAFETY: the symbol is only used as an address.
     let symbol = unsafe { library.get::<*const c_void>(SYMBOL.as_bytes()) };
     let descriptor = symbol.ok().map(|symbol| symbol.as_raw_ptr().cast_const());
@@ -155,7 +166,76 @@ fn explain(message: &str, needed: &[ForeignText]) -> LoadError {
     if says("undefined symbol") || says("symbol not found") {
         return LoadError::UndefinedSymbol { message };
     }
+    if says("Dynamic loading not supported") {
+        return LoadError::StaticProgram;
+    }
     LoadError::Linker { message }
+}
+
+/// The loader of Windows says that something is missing, and not what.
+#[cfg(windows)]
+mod windows {
+    use std::ptr;
+
+    use windows_sys::Win32::Foundation::FreeLibrary;
+    use windows_sys::Win32::System::LibraryLoader::{
+        GetModuleHandleW, LOAD_LIBRARY_AS_DATAFILE, LOAD_LIBRARY_SEARCH_DEFAULT_DIRS, LoadLibraryExW,
+    };
+
+    use super::LoadError;
+    use crate::boundary::text::ForeignText;
+
+    /// `ERROR_MOD_NOT_FOUND` and `ERROR_PROC_NOT_FOUND`, as the standard library ends a message of any language.
+    const NO_MODULE: &str = "(os error 126)";
+    const NO_PROCEDURE: &str = "(os error 127)";
+
+    pub(super) fn explain(message: &str, needed: &[ForeignText]) -> Option<LoadError> {
+        if message.contains(NO_PROCEDURE) {
+            return Some(LoadError::UndefinedSymbol {
+                message: ForeignText::cut(message, super::MESSAGE_LIMIT),
+            });
+        }
+        let missing = || needed.iter().find(|library| !is_there(library.as_raw()));
+        let library = message.contains(NO_MODULE).then(missing).flatten()?.clone();
+        Some(LoadError::MissingLibrary { library, direct: true })
+    }
+
+    /// Whether the loader finds a library. Nothing of it runs.
+    fn is_there(library: &str) -> bool {
+        // Names for sets of functions, which the system resolves to libraries.
+        let is_set =
+            |prefix: &str| library.get(..prefix.len()).is_some_and(|it| it.eq_ignore_ascii_case(prefix));
+        if is_set("api-ms-") || is_set("ext-ms-") {
+            return true;
+        }
+        let name: Vec<u16> = library.encode_utf16().chain([0]).collect();
+        let flags = LOAD_LIBRARY_AS_DATAFILE | LOAD_LIBRARY_SEARCH_DEFAULT_DIRS;
+        // SAFETY: the name ends with 0; a handle is freed once, and one of `GetModuleHandleW` is not owned.
+        unsafe {
+            if !GetModuleHandleW(name.as_ptr()).is_null() {
+                return true;
+            }
+            let found = LoadLibraryExW(name.as_ptr(), ptr::null_mut(), flags);
+            !found.is_null() && FreeLibrary(found) != 0
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn a_missing_library_is_found_among_those_that_the_plugin_needs() {
+            let needed = |last: &str| {
+                ["KERNEL32.dll", "api-ms-win-core-synch-l1-2-0.dll", "WS2_32.dll", last].map(Into::into)
+            };
+            let missing = "Module not found. (os error 126)";
+            let absent = LoadError::MissingLibrary { library: "absent.dll".into(), direct: true };
+            assert_eq!(explain(missing, &needed("absent.dll")), Some(absent));
+            assert_eq!(explain(missing, &needed("ntdll.dll")), None);
+            assert_eq!(explain("Bad image. (os error 193)", &needed("absent.dll")), None);
+        }
+    }
 }
 
 fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
@@ -195,6 +275,8 @@ mod tests {
         assert!(tls.contains("GLIBC_TUNABLES"), "{tls}");
         let symbol = line("/x/libp.so: undefined symbol: frobnicate");
         assert!(symbol.contains("undefined symbol: frobnicate"), "{symbol}");
+        let musl = line("Dynamic loading not supported");
+        assert!(musl.contains("-C target-feature=-crt-static"), "{musl}");
         let other = line("version `FOO_1' not found\nmore");
         assert_eq!(other, "the dynamic linker refuses it: version `FOO_1' not found\\nmore");
     }

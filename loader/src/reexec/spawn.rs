@@ -1,52 +1,39 @@
-//! The parent's side: starts a child, and waits for its end.
+//! A child that is to be started, and how it ends.
 
-#[cfg(target_os = "linux")]
-use std::collections::HashSet;
-use std::ffi::{CString, OsString};
+use std::ffi::OsString;
 use std::fs::File;
-#[cfg(target_os = "linux")]
-use std::os::fd::{AsFd as _, BorrowedFd};
-use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
-use std::{io, ptr};
+use std::io;
 
-#[cfg(target_os = "linux")]
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::{Errno, fcntl_dupfd_cloexec};
-use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpid};
-#[cfg(target_os = "linux")]
-use rustix::process::{PidfdFlags, kill_process, pidfd_open};
-
-use super::entry::{MARK, Program};
-use super::inherited::FIRST;
-use crate::boundary::process::{SMALL_STACK, lock, thread};
-use crate::boundary::signals;
-#[cfg(target_os = "linux")]
-use crate::files::open::read;
+use super::handle::OwnedHandle;
+use super::program::Program;
 use crate::files::open::{Access, open};
 use crate::files::way::judge_with_folders;
 
-/// Higher than the number of any descriptor of a child, so that placing one overwrites no other.
-const ABOVE: RawFd = 128;
+/// A child's first argument is this and its job, the second one tells of its files, the third one is a title for lists of
+/// processes. Processes that the child starts would inherit an environment variable.
+pub(super) const MARK: &str = "jackfield:";
+
+/// Largest number of files that a child gets.
+pub(super) const MOST_FILES: usize = 64;
 
 /// A child to be started.
 #[derive(Debug)]
 pub struct Spawn {
-    program: Program,
-    job: &'static str,
-    title: String,
-    files: Vec<OwnedFd>,
-    stderr: Option<File>,
-    environment: Option<Vec<(OsString, OsString)>>,
+    pub(super) program: Program,
+    pub(super) job: &'static str,
+    pub(super) title: String,
+    pub(super) files: Vec<OwnedHandle>,
+    pub(super) stderr: Option<File>,
+    pub(super) environment: Option<Vec<(OsString, OsString)>>,
+    pub(super) outlives: bool,
 }
 
 impl Spawn {
     /// A child for the [`Job`](super::entry::Job) with this name.
     #[must_use]
     pub fn new(program: Program, job: &'static str) -> Self {
-        Self { program, job, title: job.to_owned(), files: Vec::new(), stderr: None, environment: None }
+        let title = job.to_owned();
+        Self { program, job, title, files: Vec::new(), stderr: None, environment: None, outlives: false }
     }
 
     /// Sets the title in lists of processes. The default is the job's name.
@@ -56,9 +43,9 @@ impl Spawn {
         self
     }
 
-    /// Sets the descriptors that the child gets.
+    /// Sets the files that the child gets.
     #[must_use]
-    pub fn files(mut self, files: Vec<OwnedFd>) -> Self {
+    pub fn files(mut self, files: Vec<OwnedHandle>) -> Self {
         self.files = files;
         self
     }
@@ -77,153 +64,24 @@ impl Spawn {
         self
     }
 
-    /// Starts the child, and closes the descriptors here. `posix_spawn` copies no page tables.
+    /// Has the child go on after the end of this process. It gives way to other processes.
     ///
-    /// # Errors
-    /// `Unsupported`, with the line to add, if the program can't be started again; `PermissionDenied` if others than root
-    /// and the user could have written a named program.
-    pub fn start(self) -> io::Result<Child> {
+    /// # Platform
+    /// On Unix a child goes on in any case, and chooses its priority itself. On Windows a job that this process is in, and that
+    /// lets no process leave it, ends the child.
+    #[must_use]
+    pub fn outlives(mut self) -> Self {
+        self.outlives = true;
+        self
+    }
+
+    /// Refuses a named program that others than root and the user could have written.
+    pub(super) fn judge_program(&self) -> io::Result<()> {
         if let Program::At(path) = &self.program {
             judge_with_folders(&open(path, Access::ReadLinked)?, path)?;
         }
-        let path = CString::new(self.program.path()?.into_os_string().into_vec())?;
-        let own = std::env::args_os().next().unwrap_or_else(|| OsString::from("jackfield"));
-        let name = match &self.program {
-            Program::Own => own,
-            Program::At(path) => path.clone().into_os_string(),
-        };
-        let arguments = [
-            CString::new(name.into_vec())?,
-            CString::new([MARK, self.job].concat())?,
-            CString::new(self.files.len().to_string())?,
-            CString::new(self.title.replace('\0', " "))?,
-        ];
-        let environment = self.environment.unwrap_or_else(|| std::env::vars_os().collect());
-        let environment: Vec<_> = environment
-            .iter()
-            .map(|(key, value)| CString::new([key.as_bytes(), b"=", value.as_bytes()].concat()))
-            .collect::<Result<_, _>>()?;
-
-        // Higher numbers first: the number of one descriptor may be the destination of another.
-        let moved: Vec<_> =
-            self.files.iter().map(|file| fcntl_dupfd_cloexec(file, ABOVE)).collect::<Result<_, _>>()?;
-        let stderr = self.stderr.as_ref().map(|file| fcntl_dupfd_cloexec(file, ABOVE)).transpose()?;
-
-        let mut actions = Actions::new()?;
-        actions.open_null(0, libc::O_RDONLY)?;
-        actions.open_null(1, libc::O_WRONLY)?;
-        match &stderr {
-            Some(file) => actions.place(file, 2)?,
-            None => actions.open_null(2, libc::O_WRONLY)?,
-        }
-        for (file, number) in moved.iter().zip(FIRST..) {
-            actions.place(file, number)?;
-        }
-        let attributes = Attributes::new()?;
-        let mut pid = 0;
-        let pointers = |list: &[CString]| -> Vec<*mut libc::c_char> {
-            list.iter().map(|text| text.as_ptr().cast_mut()).chain([ptr::null_mut()]).collect()
-        };
-        // SAFETY: the pointers are valid, both lists end with null, and the call does not change the texts.
-        check(unsafe {
-            libc::posix_spawn(
-                &raw mut pid,
-                path.as_ptr(),
-                &raw const actions.0,
-                &raw const attributes.0,
-                pointers(&arguments).as_ptr(),
-                pointers(&environment).as_ptr(),
-            )
-        })?;
-        let pid = Pid::from_raw(pid).ok_or_else(|| io::Error::other("no process number"))?;
-        Ok(Child {
-            pid,
-            #[cfg(target_os = "linux")]
-            pidfd: pidfd_open(pid, PidfdFlags::empty()).ok(),
-            ended: Mutex::new(None),
-        })
+        Ok(())
     }
-}
-
-/// The most rounds in which the processes below a child are looked for: one that forks faster escapes.
-#[cfg(target_os = "linux")]
-const MOST_ROUNDS: usize = 100;
-
-/// The processes below `pid`, as far as the kernel lists them.
-#[cfg(target_os = "linux")]
-fn descendants(pid: Pid) -> HashSet<Pid> {
-    let mut found = HashSet::new();
-    let mut parents = vec![pid];
-    while let Some(parent) = parents.pop() {
-        let Ok(threads) = std::fs::read_dir(format!("/proc/{}/task", parent.as_raw_nonzero())) else {
-            continue;
-        };
-        for thread in threads.flatten() {
-            let Ok(children) = read(&thread.path().join("children"), Access::Read, 1 << 20) else { continue };
-            let children =
-                children.split_whitespace().filter_map(|number| Pid::from_raw(number.parse().ok()?));
-            parents.extend(children.filter(|child| found.insert(*child)));
-        }
-    }
-    found
-}
-
-/// The numbers of the processes below this one, as far as the kernel lists them: the children, and what they have started. An
-/// orphan is below this process if [`adopt_orphans`] was called before it lost its parent.
-#[must_use]
-pub fn processes_below() -> Vec<u32> {
-    #[cfg(target_os = "linux")]
-    if let Some(own) = Pid::from_raw(std::process::id().cast_signed()) {
-        return descendants(own).into_iter().map(|pid| pid.as_raw_nonzero().get().unsigned_abs()).collect();
-    }
-    Vec::new()
-}
-
-/// Kills the [processes below](processes_below) this one.
-pub fn kill_descendants() {
-    #[cfg(target_os = "linux")]
-    if let Some(own) = Pid::from_raw(std::process::id().cast_signed()) {
-        kill_below(own);
-    }
-}
-
-/// Makes this process the parent of those whose parent ends, if they are below this one.
-pub fn adopt_orphans() {
-    #[cfg(target_os = "linux")]
-    // SAFETY: the call has no memory effects.
-    unsafe {
-        libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-    }
-}
-
-/// Kills every process below `pid`. One that is to be killed can't fork, so each round finds what was forked before it.
-#[cfg(target_os = "linux")]
-fn kill_below(pid: Pid) {
-    let mut killed = HashSet::new();
-    for _ in 0..MOST_ROUNDS {
-        let found = descendants(pid);
-        let mut new = found.into_iter().filter(|pid| killed.insert(*pid)).peekable();
-        if new.peek().is_none() {
-            break;
-        }
-        for pid in new {
-            let _ = kill_process(pid, Signal::KILL);
-        }
-    }
-}
-
-/// The interval of the checks whether a child has ended, on a system without descriptors of processes.
-const TICK: Duration = Duration::from_millis(1);
-
-/// A child that was started. Dropping the value does not end the process.
-#[derive(Debug)]
-pub struct Child {
-    pid: Pid,
-    /// Readable once the child has ended; `None` before Linux 5.3.
-    #[cfg(target_os = "linux")]
-    pidfd: Option<OwnedFd>,
-    /// Once this is set, the process number may belong to another process.
-    ended: Mutex<Option<Ended>>,
 }
 
 /// The end of a child.
@@ -232,176 +90,10 @@ pub struct Child {
 pub enum Ended {
     /// It returned this exit code.
     Code(i32),
-    /// This signal ended it.
+    /// This signal ended it. Unix alone.
     Signal(i32),
+    /// An exception with this number ended it, such as 0xC0000005 for a forbidden access to memory. Windows alone.
+    Exception(u32),
     /// Unknown: other code of this process has taken the exit status.
     Unknown,
 }
-
-impl Child {
-    #[cfg(target_os = "linux")]
-    pub(crate) fn pidfd(&self) -> Option<BorrowedFd<'_>> {
-        self.pidfd.as_ref().map(OwnedFd::as_fd)
-    }
-
-    /// The number of the process.
-    #[must_use]
-    pub fn id(&self) -> u32 {
-        self.pid.as_raw_nonzero().get().unsigned_abs()
-    }
-
-    /// Kills the child and every process of its group.
-    pub fn kill(&self) {
-        let ended = lock(&self.ended);
-        // The number belongs to the child until its exit status has been taken.
-        if ended.is_none() {
-            let _ = kill_process_group(self.pid, Signal::KILL);
-        }
-    }
-
-    /// As [`kill`](Self::kill), with the processes below the child that have left its group. The child must be
-    /// the one that inherits those whose parent has ended (`PR_SET_CHILD_SUBREAPER`).
-    #[cfg(target_os = "linux")]
-    pub(crate) fn kill_tree(&self) {
-        let ended = lock(&self.ended);
-        if ended.is_some() {
-            return;
-        }
-        // It starts no further process then, and stays the parent of those that are found.
-        let _ = kill_process(self.pid, Signal::STOP);
-        kill_below(self.pid);
-        let _ = kill_process_group(self.pid, Signal::KILL);
-    }
-
-    /// Waits for the end of the child, at most for `within`.
-    #[must_use]
-    pub fn wait(&self, within: Duration) -> Option<Ended> {
-        let start = Instant::now();
-        loop {
-            if let Some(ended) = self.has_ended() {
-                return Some(ended);
-            }
-            let left = within.saturating_sub(start.elapsed());
-            if left.is_zero() {
-                return None;
-            }
-            self.sleep(left);
-        }
-    }
-
-    /// Sleeps until the child ends, at most for `left`. May return early.
-    fn sleep(&self, left: Duration) {
-        #[cfg(target_os = "linux")]
-        if let Some(pidfd) = &self.pidfd {
-            // A time that no `Timespec` can express is no limit.
-            let _ = poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Timespec::try_from(left).ok().as_ref());
-            return;
-        }
-        std::thread::sleep(left.min(TICK));
-    }
-
-    /// Starts a thread that waits for the end of the child, so that no zombie is left.
-    ///
-    /// # Errors
-    /// No thread can be started.
-    pub fn reap(self) -> io::Result<()> {
-        let wait = move || while matches!(waitpid(Some(self.pid), WaitOptions::empty()), Err(Errno::INTR)) {};
-        thread("reap").stack_size(SMALL_STACK).spawn(wait).map(drop)
-    }
-
-    fn has_ended(&self) -> Option<Ended> {
-        let mut ended = lock(&self.ended);
-        if ended.is_none() {
-            *ended = match waitpid(Some(self.pid), WaitOptions::NOHANG) {
-                Ok(None) | Err(Errno::INTR) => None,
-                Ok(Some((_, status))) => Some(match (status.exit_status(), status.terminating_signal()) {
-                    (Some(code), _) => Ended::Code(code),
-                    (_, Some(signal)) => Ended::Signal(signal),
-                    _ => Ended::Unknown,
-                }),
-                Err(_) => Some(Ended::Unknown),
-            };
-        }
-        *ended
-    }
-}
-
-/// `posix_spawn` and its helpers return the number of an error.
-fn check(code: i32) -> io::Result<()> {
-    if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(code)) }
-}
-
-/// Changes of descriptors before the child executes the program.
-struct Actions(libc::posix_spawn_file_actions_t);
-
-impl Actions {
-    fn new() -> io::Result<Self> {
-        // SAFETY: zeros are valid until the value is initialized.
-        let mut actions = unsafe { std::mem::zeroed() };
-        // SAFETY: initializes the value.
-        check(unsafe { libc::posix_spawn_file_actions_init(&raw mut actions) })?;
-        Ok(Self(actions))
-    }
-
-    fn open_null(&mut self, number: RawFd, flags: i32) -> io::Result<()> {
-        // SAFETY: initialized. The call copies the path.
-        check(unsafe {
-            libc::posix_spawn_file_actions_addopen(&raw mut self.0, number, c"/dev/null".as_ptr(), flags, 0)
-        })
-    }
-
-    fn place(&mut self, file: &OwnedFd, number: RawFd) -> io::Result<()> {
-        // SAFETY: initialized. The file is open until the child has started.
-        check(unsafe { libc::posix_spawn_file_actions_adddup2(&raw mut self.0, file.as_raw_fd(), number) })
-    }
-}
-
-impl Drop for Actions {
-    fn drop(&mut self) {
-        // SAFETY: initialized once, destroyed once.
-        unsafe { libc::posix_spawn_file_actions_destroy(&raw mut self.0) };
-    }
-}
-
-/// A new session, the default action of every signal, and no blocked signal but [`signals::WAITING`].
-struct Attributes(libc::posix_spawnattr_t);
-
-impl Attributes {
-    fn new() -> io::Result<Self> {
-        // SAFETY: as for `Actions`.
-        let mut attributes = unsafe { std::mem::zeroed() };
-        // SAFETY: initializes the value.
-        check(unsafe { libc::posix_spawnattr_init(&raw mut attributes) })?;
-        let mut new = Self(attributes);
-        let waiting = signals::set_of(signals::WAITING);
-        // SAFETY: a set of signals is plain data, which the call fills in.
-        let all = unsafe {
-            let mut all = std::mem::zeroed();
-            libc::sigfillset(&raw mut all);
-            all
-        };
-        let flags = libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID;
-        // SAFETY: initialized. The calls copy the sets.
-        unsafe {
-            check(libc::posix_spawnattr_setsigmask(&raw mut new.0, &raw const waiting))?;
-            check(libc::posix_spawnattr_setsigdefault(&raw mut new.0, &raw const all))?;
-            check(libc::posix_spawnattr_setflags(&raw mut new.0, flags as libc::c_short))?;
-        }
-        Ok(new)
-    }
-}
-
-impl Drop for Attributes {
-    fn drop(&mut self) {
-        // SAFETY: initialized once, destroyed once.
-        unsafe { libc::posix_spawnattr_destroy(&raw mut self.0) };
-    }
-}
-
-#[cfg(target_os = "linux")]
-const POSIX_SPAWN_SETSID: i32 = libc::POSIX_SPAWN_SETSID as i32;
-/// `spawn.h` of macOS 10.15.
-#[cfg(target_vendor = "apple")]
-const POSIX_SPAWN_SETSID: i32 = 0x0400;
-#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
-const POSIX_SPAWN_SETSID: i32 = 0;

@@ -10,14 +10,16 @@ use super::error::SandboxError;
 /// process that the plugin forks has the same limits for itself.
 ///
 /// # Platform
-/// Unix. Elsewhere a limit is an error of the kind `Unsupported`. macOS does not enforce `memory`.
+/// macOS does not enforce `memory`. On Windows `memory` is what the process has committed, `files` is an error of the kind
+/// `Unsupported`, and `core_dumps` are the reports of Windows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Address space in bytes. An allocation beyond it fails, which ends most programs by SIGABRT. Stacks of
+    /// Address space in bytes. An allocation beyond it fails, which ends most programs by an abort. Stacks of
     /// threads and arenas of allocators (some 64 MiB) count.
     pub memory: Option<u64>,
-    /// Processor time of the child, rounded up to seconds. Then SIGXCPU ends it, or SIGKILL a second later.
+    /// Processor time of the child, rounded up to seconds. Then the system ends it; on Unix SIGXCPU does, or SIGKILL a second
+    /// later.
     pub cpu: Option<Duration>,
     /// Number of open descriptors.
     pub files: Option<u64>,
@@ -105,23 +107,72 @@ mod system {
     }
 }
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 mod system {
     use std::io;
+    use std::os::windows::io::BorrowedHandle;
+
+    use windows_sys::Win32::System::Diagnostics::Debug::{EXCEPTION_POINTERS, SetUnhandledExceptionFilter};
+    use windows_sys::Win32::System::JobObjects::{
+        JOB_OBJECT_LIMIT_PROCESS_MEMORY, JOB_OBJECT_LIMIT_PROCESS_TIME, JOBOBJECT_EXTENDED_LIMIT_INFORMATION,
+    };
+    use windows_sys::Win32::System::ProcessStatus::{K32GetProcessMemoryInfo, PROCESS_MEMORY_COUNTERS};
+    use windows_sys::Win32::System::Threading::GetCurrentProcess;
 
     use super::{Limits, SandboxError};
+    use crate::boundary::job::Job;
 
     pub(super) fn apply(limits: &Limits) -> Result<(), SandboxError> {
-        let wanted = [
-            ("memory", limits.memory),
-            ("cpu", limits.cpu.map(|cpu| cpu.as_secs())),
-            ("files", limits.files),
-        ];
-        match wanted.into_iter().find_map(|(key, value)| Some((key, value?))) {
-            Some((key, value)) => {
-                Err(SandboxError::Limit { key, value, error: io::ErrorKind::Unsupported.into() })
-            }
-            None => Ok(()),
+        if !limits.core_dumps {
+            // SAFETY: the function is never unmapped.
+            unsafe { SetUnhandledExceptionFilter(Some(end)) };
         }
+        let refused = |key, value, error| SandboxError::Limit { key, value, error };
+        if let Some(files) = limits.files {
+            return Err(refused("files", files, io::ErrorKind::Unsupported.into()));
+        }
+        let mut job = JOBOBJECT_EXTENDED_LIMIT_INFORMATION::default();
+        let (mut key, mut value) = ("memory", 0);
+        if let Some(cpu) = limits.cpu {
+            (key, value) = ("cpu", cpu.as_secs() + u64::from(cpu.subsec_nanos() > 0));
+            job.BasicLimitInformation.LimitFlags |= JOB_OBJECT_LIMIT_PROCESS_TIME;
+            // In parts of 100 nanoseconds.
+            job.BasicLimitInformation.PerProcessUserTimeLimit =
+                i64::try_from(value.saturating_mul(10_000_000)).unwrap_or(i64::MAX);
+        }
+        if let Some(limit) = limits.memory {
+            (key, value) = ("memory", limit);
+            match committed() {
+                Some(used) if used >= limit => {
+                    let unit = "bytes of committed memory";
+                    return Err(SandboxError::NoRoom { key, unit, limit, used });
+                }
+                _ => {}
+            }
+            job.BasicLimitInformation.LimitFlags |= JOB_OBJECT_LIMIT_PROCESS_MEMORY;
+            job.ProcessMemoryLimit = usize::try_from(limit).unwrap_or(usize::MAX);
+        }
+        if job.BasicLimitInformation.LimitFlags == 0 {
+            return Ok(());
+        }
+        // SAFETY: the handle of this process is always valid.
+        let own = unsafe { BorrowedHandle::borrow_raw(GetCurrentProcess()) };
+        // The job lasts as long as this process, and without its handle nobody changes the limits.
+        Job::new(&job).and_then(|job| job.add(own)).map_err(|error| refused(key, value, error))
+    }
+
+    /// Has an exception that nobody handles end the process with its number. The system would report it before, with a dump.
+    unsafe extern "system" fn end(_: *const EXCEPTION_POINTERS) -> i32 {
+        const EXECUTE_HANDLER: i32 = 1;
+        EXECUTE_HANDLER
+    }
+
+    /// Memory of this process that the system has set aside, in bytes.
+    fn committed() -> Option<u64> {
+        let mut counters = PROCESS_MEMORY_COUNTERS::default();
+        let size = size_of::<PROCESS_MEMORY_COUNTERS>() as u32;
+        // SAFETY: the handle of this process is always valid, and the counters can be written.
+        let told = unsafe { K32GetProcessMemoryInfo(GetCurrentProcess(), &raw mut counters, size) };
+        (told != 0).then_some(counters.PagefileUsage as u64)
     }
 }

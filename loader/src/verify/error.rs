@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::pin::{LockError, PinError};
 use super::signature::SignatureError;
 use crate::boundary::text::{self, ForeignText};
-use crate::files::judge::{GROUP, OTHERS, remedy};
+use crate::files::facts::{Account, Writers};
 use crate::library::error::ImageError;
 
 /// Why the trust policy refuses a file.
@@ -13,22 +13,28 @@ use crate::library::error::ImageError;
 #[non_exhaustive]
 pub enum VerifyError {
     /// The file or its folder belongs to another user.
-    #[error("{} must be owned by {}, it is owned by uid {found}: chown it", text::show(path), owners(*.user))]
+    #[error(
+        "{} must be owned by {}, it is owned by {}{found}: {}",
+        text::show(path),
+        owners(user),
+        Account::KIND,
+        Account::REMEDY
+    )]
     Owner {
         /// The file or folder.
         path: PathBuf,
         /// The effective user of this process.
-        user: u32,
+        user: Account,
         /// The owner.
-        found: u32,
+        found: Account,
     },
     /// Others may write the file or its folder.
-    #[error("{} is writable by {} (mode {mode:04o}): {}", text::show(path), writers(*.mode), remedy(*.mode, *.is_folder, path))]
+    #[error("{} is writable by {writers}: {}", text::show(path), writers.remedy(*.is_folder, path))]
     Writable {
         /// The file or folder.
         path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
+        /// Who can.
+        writers: Writers,
         /// Whether it is a folder.
         is_folder: bool,
     },
@@ -80,11 +86,6 @@ pub enum VerifyError {
     /// The signature is missing or not accepted.
     #[error(transparent)]
     Signature(#[from] SignatureError),
-    /// The policy is not available on this platform.
-    #[error(
-        "trust = \"owner\" is not available on this platform: set trust = \"any\" if the plugin folders are protected otherwise"
-    )]
-    Unsupported,
 }
 
 impl VerifyError {
@@ -100,26 +101,20 @@ impl VerifyError {
     }
 }
 
-fn owners(user: u32) -> String {
-    if user == 0 { "root".to_owned() } else { format!("root or uid {user}") }
+fn owners(user: &Account) -> String {
+    let root = Account::ROOT;
+    if user.is_root() { root.to_owned() } else { format!("{root} or {}{user}", Account::KIND) }
 }
 
-fn writers(mode: u32) -> &'static str {
-    match (mode & GROUP != 0, mode & OTHERS != 0) {
-        (true, false) => "group",
-        (false, true) => "others",
-        _ => "group and others",
-    }
-}
-
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 
     #[test]
     fn the_messages_name_the_writers_and_the_remedy() {
         let told = |path: &str, mode, is_folder| {
-            VerifyError::Writable { path: path.into(), mode, is_folder }.to_string()
+            VerifyError::Writable { path: path.into(), writers: Writers::of_mode(mode), is_folder }
+                .to_string()
         };
         let line = |mode| told("/p/x.so", mode, false);
         assert_eq!(line(0o775), "/p/x.so is writable by group (mode 0775): chmod go-w /p/x.so");
@@ -129,9 +124,12 @@ mod tests {
             told("/tmp", 0o1777, true),
             "/tmp is writable by group and others (mode 1777): move it to a folder that only you can write to"
         );
-        let owner = VerifyError::Owner { path: "/p".into(), user: 1000, found: 1001 }.to_string();
+        let owner =
+            VerifyError::Owner { path: "/p".into(), user: Account::of(1000), found: Account::of(1001) }
+                .to_string();
         assert_eq!(owner, "/p must be owned by root or uid 1000, it is owned by uid 1001: chown it");
-        let owner = VerifyError::Owner { path: "/p".into(), user: 0, found: 1001 }.to_string();
+        let owner = VerifyError::Owner { path: "/p".into(), user: Account::of(0), found: Account::of(1001) }
+            .to_string();
         assert_eq!(owner, "/p must be owned by root, it is owned by uid 1001: chown it");
     }
 }

@@ -83,7 +83,7 @@ impl From<&Policy> for Policy {
 
 /// Applies what `policy` requires of the place of an open file: its owner, and those of the folders on the way.
 pub(crate) fn verify_place(handles: &Handles, policy: &Policy) -> Result<(), VerifyError> {
-    if policy.trust == Trust::Any { Ok(()) } else { check_owner(handles, policy.trust) }
+    if policy.trust == Trust::Any { Ok(()) } else { check_owner(handles) }
 }
 
 /// Applies what `policy` requires of the bytes of a file from `path`, whose place it accepts. Returns the key of

@@ -4,13 +4,14 @@ use std::{fs::File, path::Path, str::FromStr};
 
 use super::error::VerifyError;
 use crate::boundary::text::ForeignText;
+use crate::files::facts::Facts;
 use crate::files::judge::{Owner, Untrusted, judge};
 use crate::library::file::Handles;
 
 /// The requirements for a file before its code runs.
 ///
 /// # Platform
-/// Owners are known on Unix. Elsewhere `Owner` refuses every file, the others only check the bytes.
+/// On Windows, root is SYSTEM, the Administrators and TrustedInstaller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Trust {
@@ -55,12 +56,8 @@ impl std::fmt::Display for Trust {
 }
 
 /// Requires that only root and the user could have written a plugin's file and the folders that decide which
-/// file it is. Without known owners, a policy of owners refuses every file.
-pub(super) fn check_owner(handles: &Handles, trust: Trust) -> Result<(), VerifyError> {
-    if cfg!(not(unix)) && trust == Trust::Owner {
-        return Err(VerifyError::Unsupported);
-    }
-    #[cfg(unix)]
+/// file it is.
+pub(super) fn check_owner(handles: &Handles) -> Result<(), VerifyError> {
     for folder in &handles.folders {
         let judged = folder.judge(Owner::UserOrRoot);
         told(judged.map_err(|error| VerifyError::Io { path: folder.path.clone(), error })?, &folder.path)?;
@@ -74,29 +71,39 @@ pub(super) fn check_owner(handles: &Handles, trust: Trust) -> Result<(), VerifyE
 #[cfg(unix)]
 fn check_mount(handles: &Handles) -> Result<(), VerifyError> {
     let path = || handles.file_path.clone();
-    let mount = rustix::fs::fstatvfs(&handles.file);
-    let mount = mount.map_err(|error| VerifyError::Io { path: path(), error: error.into() })?;
-    match mount.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC) {
-        true => Err(VerifyError::NoExec { path: path() }),
-        false => Ok(()),
+    match is_noexec(&handles.file) {
+        Ok(true) => Err(VerifyError::NoExec { path: path() }),
+        Ok(false) => Ok(()),
+        Err(error) => Err(VerifyError::Io { path: path(), error }),
     }
+}
+
+/// `statvfs` of macOS does not say it, and `statfs` does.
+#[cfg(target_vendor = "apple")]
+fn is_noexec(file: &File) -> std::io::Result<bool> {
+    Ok(rustix::fs::fstatfs(file)?.f_flags & libc::MNT_NOEXEC.cast_unsigned() != 0)
+}
+
+#[cfg(all(unix, not(target_vendor = "apple")))]
+fn is_noexec(file: &File) -> std::io::Result<bool> {
+    Ok(rustix::fs::fstatvfs(file)?.f_flag.contains(rustix::fs::StatVfsMountFlags::NOEXEC))
 }
 
 /// Requires that only root and the user could have written the open file or folder at `path`.
 pub(super) fn judge_owner(handle: &File, path: &Path) -> Result<(), VerifyError> {
     let path = path.to_owned();
-    let metadata = match handle.metadata() {
-        Ok(metadata) => metadata,
+    let facts = match Facts::of_file(handle) {
+        Ok(facts) => facts,
         Err(error) => return Err(VerifyError::Io { path, error }),
     };
-    told(judge(&metadata, Owner::UserOrRoot, &path), &path)
+    told(judge(&facts, Owner::UserOrRoot, &path), &path)
 }
 
 fn told(judged: Result<(), Untrusted>, path: &Path) -> Result<(), VerifyError> {
     let path = path.to_owned();
     judged.map_err(|untrusted| match untrusted {
         Untrusted::Owner { user, found, .. } => VerifyError::Owner { path, user, found },
-        Untrusted::Writable { mode, is_folder, .. } => VerifyError::Writable { path, mode, is_folder },
+        Untrusted::Writable { writers, is_folder, .. } => VerifyError::Writable { path, writers, is_folder },
     })
 }
 

@@ -3,6 +3,7 @@
 use jackfield_loader::plugin_api::{Backend as PluginBackend, StaticPlugin};
 use jackfield_loader::{Job, Program};
 
+use crate::detached::child;
 use crate::instance::code_backends;
 use crate::instance::settings::StaticBackend;
 use crate::schedule::unclosed;
@@ -110,10 +111,5 @@ pub fn init_with_jobs(own: &[Job]) {
 fn start(built_in: BuiltIn, own: &[Job]) {
     jackfield_loader::add_built_in(&built_in.plugins);
     code_backends::name(built_in.backends);
-    jackfield_loader::init(&[&JOBS, own].concat());
+    jackfield_loader::init(&[&[child::JOB], own].concat());
 }
-
-#[cfg(unix)]
-const JOBS: [Job; 1] = [crate::detached::child::JOB];
-#[cfg(not(unix))]
-const JOBS: [Job; 0] = [];

@@ -17,7 +17,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jackfield_loader::files::{self, Access, FileError, Owner};
+use jackfield_loader::files::{self, Access, Facts, FileError, Owner};
 use jackfield_loader::show_path;
 
 use crate::config::values::absolute;
@@ -148,7 +148,7 @@ impl<'a> Values<'a> {
     fn read(&self, file: &Path) -> Result<String, FileError> {
         let open = files::open(file, Access::ReadLinked)?;
         if !self.trusts_all {
-            files::judge(&open.metadata()?, Owner::UserOrRoot, file)
+            files::judge(&Facts::of_file(&open)?, Owner::UserOrRoot, file)
                 .map_err(|reason| FileError::Untrusted { what: "it".to_owned(), reason })?;
         }
         files::read_open(&open, LARGEST)

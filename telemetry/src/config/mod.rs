@@ -9,7 +9,6 @@ pub(crate) mod platforms;
 pub(crate) mod plugin_lock;
 pub(crate) mod sandbox;
 pub(crate) mod schema;
-#[cfg(unix)]
 pub(crate) mod serialized;
 pub(crate) mod source_file;
 pub(crate) mod syntax;

@@ -46,7 +46,7 @@ impl ConfigFile {
     /// others can write to it.
     ///
     /// # Platform
-    /// Unix; elsewhere the folder's access list is what protects a file.
+    /// On Windows, root is SYSTEM, the Administrators and TrustedInstaller.
     pub fn check_owner(&self) -> Result<(), Error> {
         files::judge_with_folders(&self.handle, &self.path)
             .map_err(|error| Error::ReadConfig { file: self.path.clone(), error: error.into() })

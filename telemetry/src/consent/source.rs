@@ -111,7 +111,6 @@ impl ConsentSource {
 
     /// The variables that are set and decide about consent, with their values, for a child process that has to come to the same
     /// answer.
-    #[cfg(unix)]
     pub(crate) fn variables(&self) -> Vec<(String, String)> {
         let Names { do_not_track, enabled, local } = &self.names;
         let names = do_not_track.iter().chain(enabled).chain(local);

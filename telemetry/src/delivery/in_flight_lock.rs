@@ -56,7 +56,7 @@ impl InFlightLock {
         let Ok(file) = files::open(&self.file, Access::Read) else { return true };
         let ended = files::lock_until(&file, deadline).unwrap_or(false);
         if ended {
-            let _ = file.unlock();
+            let _ = files::unlock(&file);
         }
         ended
     }
@@ -67,7 +67,7 @@ impl Drop for Slot {
         // The process that took the slot unlocks it, because the copy of the handle in a forked child would keep the lock.
         // The child's copy must not: calls of its parent still run.
         if self.process == std::process::id() {
-            let _ = self.file.unlock();
+            let _ = files::unlock(&self.file);
         }
     }
 }

@@ -3,14 +3,15 @@
 use std::{
     ffi::OsString,
     fs::File,
-    io::Read as _,
-    os::fd::OwnedFd,
     sync::{Arc, atomic::AtomicBool},
     thread,
     time::{Duration, Instant},
 };
 
-use jackfield_loader::{Job, reexec::Inherited};
+use jackfield_loader::{
+    Job, files,
+    reexec::{Inherited, OwnedHandle, handed_over},
+};
 
 use crate::consent::consent::Collection;
 use crate::consent::source::ConsentSource;
@@ -23,8 +24,7 @@ use crate::detached::job::{DeliveryJob, JobBackend};
 use crate::detached::lock::Mark;
 use crate::detached::{holder, job, lock};
 use crate::event::defaults::EventDefaults;
-use crate::files;
-use crate::files::CRASHES;
+use crate::files::{CRASHES, data_refusal};
 use crate::identity::machine_id::MachineIdFile;
 use crate::instance::{code_backends, select_backends};
 use crate::process::{ReentrancyGuard, left};
@@ -35,7 +35,8 @@ use crate::spool::handle::Spools;
 /// The job for a child of a tool.
 pub(crate) const JOB: Job = Job { name: "deliver", run };
 
-/// The niceness of the process, from 0 to 19.
+/// The niceness of the process, from 0 to 19. A process of Windows has its priority from its parent.
+#[cfg(unix)]
 const NICE: i32 = 10;
 /// The pause before a pass is repeated that found another process delivering, and before another attempt at the lock.
 /// It polls, because the system does not report that another process has released a lock.
@@ -46,13 +47,13 @@ const LOOK: Duration = Duration::from_millis(250);
 const CLOSING: Duration = Duration::from_secs(2);
 
 /// Reports nothing: `status` reads the states of the backends.
-#[expect(clippy::needless_pass_by_value, reason = "a job is given what belongs to it")]
-fn run(inherited: Inherited) -> i32 {
+fn run(mut inherited: Inherited) -> i32 {
     let start = Instant::now();
     let _quiet = ReentrancyGuard::enter();
-    let Some((held, job, mark)) = take(&inherited) else { return UNUSABLE };
+    let Some((held, job, mark)) = take(std::mem::take(&mut inherited.files)) else { return UNUSABLE };
     // Without a thread, the alarm alone ends the process.
     let _ = inherited.end_within(job.lifetime);
+    #[cfg(unix)]
     let _ = rustix::process::nice(NICE);
     if !job.stays_in_folder {
         // The working folder's file system can be unmounted while the child runs.
@@ -65,13 +66,13 @@ fn run(inherited: Inherited) -> i32 {
     0
 }
 
-/// The inherited files: the lock and the job.
-fn take(inherited: &Inherited) -> Option<(Arc<File>, DeliveryJob, Mark)> {
-    let [held, job] = &inherited.files[..] else { return None };
-    let file = |handed: &OwnedFd| handed.try_clone().map(File::from).ok();
-    let mut text = Vec::new();
-    file(job)?.read_to_end(&mut text).ok()?;
-    Some((Arc::new(file(held)?), DeliveryJob::parse(&text).ok()?, job::mark(&text)))
+/// The job and the lock of the inherited files.
+fn take(files: Vec<OwnedHandle>) -> Option<(Arc<File>, DeliveryJob, Mark)> {
+    let mut files = files.into_iter();
+    let text = handed_over(files.next()?).ok()?;
+    let job = DeliveryJob::parse(&text).ok()?;
+    let held = lock::handed_over(files.next(), &job.data, job.local)?;
+    Some((Arc::new(held), job, job::mark(&text)))
 }
 
 /// The exit code when the inherited files are not those of a child: 78, `EX_CONFIG` of `sysexits.h`.
@@ -88,7 +89,7 @@ impl Delivery {
     /// `None` when the data folder can't be trusted, or the job is not that of a tool of this release.
     fn new(job: DeliveryJob, held: Arc<File>, mark: Mark) -> Option<Self> {
         let data = &job.data;
-        if files::data_refusal(data).is_some() {
+        if data_refusal(data).is_some() {
             return None;
         }
         let variables = job.variables;
@@ -154,7 +155,7 @@ impl Delivery {
                 jackfield_loader::exit(0);
             }
             self.delivery.close(left(deadline).max(CLOSING));
-            let _ = self.held.unlock();
+            let _ = files::unlock(&self.held);
             // A tool may have found the lock held a moment ago, and have started no child. Without progress, another pass
             // would not settle what waits.
             let again = end.emptied

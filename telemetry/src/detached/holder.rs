@@ -80,7 +80,8 @@ fn group_of(process: Pid) -> Option<Pid> {
 fn has_open(process: Pid, file: &Metadata) -> bool {
     let descriptors = fs::read_dir(format!("/proc/{}/fd", process.as_raw_nonzero()));
     descriptors.into_iter().flatten().flatten().any(|descriptor| {
-        fs::metadata(descriptor.path()).is_ok_and(|found| files::identity(&found) == files::identity(file))
+        fs::metadata(descriptor.path())
+            .is_ok_and(|found| files::identity_of(&found) == files::identity_of(file))
     })
 }
 

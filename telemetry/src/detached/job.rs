@@ -4,7 +4,6 @@
 //! program of another version refuses it.
 
 use std::{
-    fs::File,
     io,
     path::{Path, PathBuf, absolute},
     time::Duration,
@@ -179,30 +178,6 @@ pub(super) fn mark(text: &[u8]) -> Mark {
     let mut mark = Mark::default();
     mark.copy_from_slice(jackfield_loader::hex(&Digest::of(text).as_bytes()[..8]).as_bytes());
     mark
-}
-
-/// A descriptor from which the text can be read, in memory alone.
-#[cfg(target_os = "linux")]
-pub(super) fn hand_over(text: &[u8]) -> io::Result<File> {
-    use std::io::Seek as _;
-    let mut file = File::from(rustix::fs::memfd_create("jackfield-job", rustix::fs::MemfdFlags::CLOEXEC)?);
-    jackfield_loader::files::write_all(&file, text)?;
-    file.rewind()?;
-    Ok(file)
-}
-
-/// A pipe from which the text can be read. Nobody reads before the whole text is written, so a text that is longer than the
-/// pipe's buffer is refused.
-#[cfg(not(target_os = "linux"))]
-pub(super) fn hand_over(text: &[u8]) -> io::Result<File> {
-    use std::{io::Write as _, os::fd::OwnedFd};
-    const LONGEST: usize = 16 << 10;
-    if text.len() > LONGEST {
-        return Err(io::Error::other(format!("{} bytes to hand over, limit {LONGEST}", text.len())));
-    }
-    let (reader, mut writer) = io::pipe()?;
-    writer.write_all(text)?;
-    Ok(File::from(OwnedFd::from(reader)))
 }
 
 #[cfg(test)]

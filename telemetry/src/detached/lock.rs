@@ -9,16 +9,18 @@
 //! The file holds the *mark* of the job in force: 16 hexadecimal digits. A tool with another job writes its own mark and
 //! starts a second child, which waits for the lock. The first child ends as soon as it sees the new mark. So a changed
 //! configuration counts from the next run of the tool on. Behind the mark the holder writes itself down ([`holder`]).
+//!
+//! # Platform
+//! A lock of Windows belongs to a process. So the tool releases it, and the child takes it: see [`hand_over`].
 
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
-#[cfg(unix)]
-use std::{fs::File, io};
 
 use jackfield_loader::files;
-#[cfg(unix)]
 use jackfield_loader::files::Access;
+use jackfield_loader::reexec::OwnedHandle;
 
-#[cfg(unix)]
 use crate::detached::holder;
 
 fn file(data: &Path, local: bool) -> PathBuf {
@@ -26,11 +28,9 @@ fn file(data: &Path, local: bool) -> PathBuf {
 }
 
 /// The mark of a job.
-#[cfg(unix)]
 pub(super) type Mark = [u8; 16];
 
 /// The result of an attempt to take the lock.
-#[cfg(unix)]
 #[derive(Debug)]
 pub(super) enum LockAttempt {
     /// This process has the lock, and so has every process that inherits the file.
@@ -46,7 +46,6 @@ pub(super) enum LockAttempt {
 ///
 /// # Errors
 /// When the file can't be opened, locked or written.
-#[cfg(unix)]
 pub(super) fn take(data: &Path, local: bool, mark: &Mark) -> io::Result<LockAttempt> {
     let file = files::open(&file(data, local), Access::Write)?;
     let ours = take_again(&file)?;
@@ -60,18 +59,57 @@ pub(super) fn take(data: &Path, local: bool, mark: &Mark) -> io::Result<LockAtte
 }
 
 /// Whether the job of this mark is in force.
-#[cfg(unix)]
 pub(super) fn is_marked(file: &File, mark: &Mark) -> bool {
-    use std::os::unix::fs::FileExt as _;
     let mut found = Mark::default();
-    file.read_exact_at(&mut found, 0).is_ok() && found == *mark
+    read_start(file, &mut found).is_ok() && found == *mark
+}
+
+#[cfg(unix)]
+fn read_start(file: &File, bytes: &mut [u8]) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, 0)
+}
+
+/// A read of this length comes back whole, or from the end of the file.
+#[cfg(windows)]
+fn read_start(file: &File, bytes: &mut [u8]) -> io::Result<()> {
+    match std::os::windows::fs::FileExt::seek_read(file, bytes, 0)? {
+        count if count == bytes.len() => Ok(()),
+        _ => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+/// What a child gets of the lock, for [`handed_over`]. On Unix the lock itself. A lock of Windows belongs to the process that
+/// has taken it: it is released, and the child takes it. A tool that ends meanwhile finds it free and starts another child, which
+/// waits until the first one has delivered.
+#[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "on Windows it can fail")]
+pub(super) fn hand_over(held: File) -> io::Result<Option<OwnedHandle>> {
+    Ok(Some(held.into()))
+}
+
+#[cfg(windows)]
+pub(super) fn hand_over(held: File) -> io::Result<Option<OwnedHandle>> {
+    // One that this process only awaits is not its own, and can't be released.
+    let _ = files::unlock(&held);
+    drop(held);
+    Ok(None)
+}
+
+/// In the child, the file of the lock, which on Windows has to be [taken again](take_again).
+#[cfg(unix)]
+pub(super) fn handed_over(held: Option<OwnedHandle>, _data: &Path, _local: bool) -> Option<File> {
+    held.map(File::from)
+}
+
+#[cfg(windows)]
+pub(super) fn handed_over(_held: Option<OwnedHandle>, data: &Path, local: bool) -> Option<File> {
+    files::open(&file(data, local), Access::Write).ok()
 }
 
 /// Takes the lock for an inherited file. Returns whether the file has the lock.
 ///
 /// # Errors
 /// As [`take`].
-#[cfg(unix)]
 pub(super) fn take_again(file: &File) -> io::Result<bool> {
     files::try_lock(file)
 }

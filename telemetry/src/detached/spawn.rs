@@ -1,26 +1,18 @@
 //! Starting the detached child at the end of a tool, when one is needed.
 
-#[cfg(unix)]
 use std::io;
 use std::time::Duration;
 
 use jackfield_loader::Program;
-#[cfg(unix)]
-use jackfield_loader::reexec::Spawn;
+use jackfield_loader::reexec::{Spawn, hand_over};
 
-#[cfg(unix)]
 use crate::consent::consent::Collection;
-#[cfg(unix)]
 use crate::delivery::backend_state::due;
 use crate::delivery::configured_backend::{ConfiguredBackend, Source};
-#[cfg(unix)]
 use crate::delivery::missing_plugins::leave_out_missing;
 use crate::delivery::progress::PassResult;
-#[cfg(unix)]
 use crate::detached::child::JOB;
-#[cfg(unix)]
-use crate::detached::job::{DeliveryJob, hand_over, mark};
-#[cfg(unix)]
+use crate::detached::job::{DeliveryJob, mark};
 use crate::detached::lock::{self, LockAttempt};
 use crate::instance::code_backends;
 use crate::instance::context::Context;
@@ -31,7 +23,7 @@ pub(crate) fn obstacle(settings: &Settings, targets: &[ConfiguredBackend]) -> Op
     let unnamed = targets.iter().any(|target| {
         matches!(target.source, Source::Static(_)) && code_backends::find(&target.name).is_none()
     });
-    decide(settings, program(targets).is_available(), std::process::id(), cfg!(unix), unnamed)
+    decide(settings, program(targets).is_available(), std::process::id(), unnamed)
 }
 
 /// The executable of the child: the tool's own, or else the helper that the configuration names.
@@ -46,15 +38,8 @@ fn program(targets: &[ConfiguredBackend]) -> Program {
     }
 }
 
-fn decide(
-    settings: &Settings,
-    available: bool,
-    process: u32,
-    unix: bool,
-    unnamed: bool,
-) -> Option<&'static str> {
+fn decide(settings: &Settings, available: bool, process: u32, unnamed: bool) -> Option<&'static str> {
     let obstacles = [
-        (!unix, "not on this platform"),
         (!available, "add `jackfield::init();` as the first line of `main`, or name a `helper` in [plugins]"),
         // When process number 1 ends, the system ends every other process of its namespace.
         (process == 1, "this process is number 1 of its container"),
@@ -66,14 +51,6 @@ fn decide(
 
 /// Starts a child, unless nothing can be sent now or a child delivers already. `None` when a child is needed and none can be
 /// started.
-#[cfg(not(unix))]
-pub(crate) fn spawn_child(_context: &Context, _lifetime: Duration) -> Option<PassResult> {
-    None
-}
-
-/// Starts a child, unless nothing can be sent now or a child delivers already. `None` when a child is needed and none can be
-/// started.
-#[cfg(unix)]
 pub(crate) fn spawn_child(context: &Context, lifetime: Duration) -> Option<PassResult> {
     let nothing = PassResult::default();
     let collection = context.consent.read().collection;
@@ -110,9 +87,12 @@ pub(crate) fn spawn_child(context: &Context, lifetime: Duration) -> Option<PassR
             // The child that holds the lock checks the spool once more before it ends.
             LockAttempt::Held => return Ok(()),
         };
+        let mut files = vec![hand_over(&text)?];
+        files.extend(lock::hand_over(held)?);
         let child = Spawn::new(program(&selected.targets), JOB.name)
             .title(format!("for {}", context.settings.tool))
-            .files(vec![held.into(), hand_over(&text)?.into()])
+            .files(files)
+            .outlives()
             .start()?;
         if let Err(error) = child.reap() {
             tracing::debug!("nobody waits for the child that delivers: {error}");
@@ -128,6 +108,6 @@ pub(crate) fn spawn_child(context: &Context, lifetime: Duration) -> Option<PassR
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 #[path = "spawn_tests.rs"]
 mod tests;

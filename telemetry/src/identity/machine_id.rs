@@ -17,7 +17,7 @@ use std::{
 
 use jackfield_loader::{
     Digest,
-    files::{self, Access, FileError, Mode, Owner, ReplaceLock, Survives, judge},
+    files::{self, Access, Facts, FileError, Mode, Owner, ReplaceLock, Survives, judge},
     show_path,
 };
 
@@ -186,7 +186,7 @@ fn keep(file: &Path, id: &str, survives: Survives) -> io::Result<()> {
 fn look(file: &Path) -> io::Result<Option<String>> {
     let read = || {
         let open = files::open(file, Access::Read)?;
-        judge(&open.metadata()?, Owner::UserOrRoot, file)
+        judge(&Facts::of_file(&open)?, Owner::UserOrRoot, file)
             .map_err(|reason| FileError::Untrusted { what: "the file".to_owned(), reason })?;
         files::read_open(&open, LARGEST)
     };

@@ -32,7 +32,7 @@ pub enum Deliver {
     /// that waits for the end of any child may get the end of this one.
     ///
     /// # Platform
-    /// Unix; elsewhere it is `AtExit`. Process number 1 has to reap children of others, as every init and
+    /// On Unix process number 1 has to reap children of others, as every init and
     /// `docker run --init` do.
     Detached {
         /// The time after which the child is ended; 60 s unless set.

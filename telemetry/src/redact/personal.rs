@@ -40,9 +40,9 @@ impl PersonalNames {
     #[must_use]
     pub fn of_this_process() -> Self {
         const VARIABLES: [&str; 5] = ["USER", "LOGNAME", "USERNAME", "HOSTNAME", "COMPUTERNAME"];
-        let mut names: Vec<String> = VARIABLES.iter().filter_map(|name| std::env::var(name).ok()).collect();
+        let names = VARIABLES.iter().filter_map(|name| std::env::var(name).ok());
         #[cfg(unix)]
-        names.push(rustix::system::uname().nodename().to_string_lossy().into_owned());
+        let names = names.chain([rustix::system::uname().nodename().to_string_lossy().into_owned()]);
         Self::new(names)
     }
 

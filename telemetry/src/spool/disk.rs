@@ -2,8 +2,7 @@
 //!
 //! # Platform
 //! Unix: every file is opened relative to the handle of the checked folder, so that nobody can put another folder in its
-//! place. Elsewhere files are opened by path, in the folder of the user's profile, which the system protects. The lock of
-//! a file is there the lock of a second file beside it (`.lock`), because a lock of Windows blocks readers.
+//! place. Windows: files are opened by path, in a folder that nobody else can write to.
 
 #[cfg(not(target_os = "linux"))]
 use std::time::SystemTime;

@@ -9,33 +9,46 @@ use std::{
     time::Duration,
 };
 
-use jackfield_tests::Build;
+use jackfield_tests::{Build, workspace};
+#[cfg(unix)]
+use jackfield_tests::{cargo_in, guide, succeeds};
 
 use crate::rows::{Rows, goal, show, time};
 
 pub(crate) fn measure(rows: &mut Rows) {
-    package(rows, "smallest Rust plugin", "minimal", None, Duration::from_secs(15));
-    package(rows, "the same without type layouts", "lean", Some(12), Duration::from_secs(6));
-    asynchronous(rows);
+    plugin(rows);
     embedding(rows);
     command(rows);
 }
 
-fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is a folder of the workspace")
+/// What a vendor pays.
+pub(crate) fn plugin(rows: &mut Rows) {
+    smallest(rows, "smallest Rust plugin", "minimal", "", None, Duration::from_secs(15));
+    let lean = ", default-features = false";
+    smallest(rows, "the same without type layouts", "lean", lean, Some(12), Duration::from_secs(6));
+    asynchronous(rows);
+    #[cfg(unix)]
+    guide(rows);
 }
 
-/// Runs cargo in a folder. Gives how long it takes, and what it says.
-fn cargo(folder: &Path, args: &[&str]) -> (Duration, String) {
-    let (took, output) =
-        time(|| Command::new(env!("CARGO")).current_dir(folder).args(args).output().expect("cargo starts"));
+/// Runs cargo in a folder. Gives what it says.
+fn cargo(folder: &Path, args: &[&str]) -> String {
+    let output = Command::new(env!("CARGO")).current_dir(folder).args(args).output().expect("cargo starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    (took, String::from_utf8(output.stdout).expect("UTF-8"))
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// How long work takes that child processes do, and how long the processors have worked on it, which other work beside it
+/// changes less.
+fn with_processor<T>(work: impl FnOnce() -> T) -> (Duration, Duration) {
+    let before = children_seconds();
+    let (took, _) = time(work);
+    (took, Duration::from_secs_f64(children_seconds() - before))
 }
 
 /// How many crates a package is made of, itself not counted.
 fn crates(folder: &Path, package: &str) -> usize {
-    let (_, tree) =
+    let tree =
         cargo(folder, &["tree", "-p", package, "-e", "normal,build", "--prefix", "none", "--format", "{p}"]);
     let crates: BTreeSet<&str> = tree.lines().map(|line| line.trim_end_matches(" (*)")).collect();
     crates.len() - 1
@@ -45,26 +58,47 @@ fn size(file: &Path) -> u64 {
     fs::metadata(file).unwrap_or_else(|error| panic!("{}: {error}", file.display())).len()
 }
 
-fn package(rows: &mut Rows, what: &str, name: &str, most_crates: Option<usize>, most_time: Duration) {
-    let workspace = workspace();
-    let package = format!("fixture-{name}");
-    let crates = crates(workspace, &package);
+/// The plugin of this fixture as a project of its own, with the profile that `jackfield new` writes.
+fn smallest(
+    rows: &mut Rows,
+    what: &str,
+    name: &str,
+    features: &str,
+    most_crates: Option<usize>,
+    most_time: Duration,
+) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let fixture = workspace().join("tests/fixtures").join(name).join("src/lib.rs");
+    let contract = workspace().join("plugin-api");
+    let folder = Project {
+        name,
+        dependencies: &format!("jackfield-plugin-api = {{ path = {contract:?}{features} }}\n"),
+        rest: &format!("[lib]\ncrate-type = [\"cdylib\"]\n{}", vendors_profile()),
+        file: "src/lib.rs",
+        text: &fs::read_to_string(fixture).expect("readable"),
+    }
+    .create(folder.path());
+    let crates = crates(&folder, name);
     rows.figure(
         &format!("{what}: crates, itself not counted"),
         crates.to_string(),
         most_crates.map(|most| goal(&format!("at most {most}"), crates <= most)).unwrap_or_default(),
     );
 
-    let target = tempfile::tempdir().expect("a folder");
-    let target = target.path().to_str().expect("UTF-8");
-    let (took, _) =
-        cargo(workspace, &["build", "--quiet", "--release", "-p", &package, "--target-dir", target]);
+    let (took, processor) = with_processor(|| cargo(&folder, &["build", "--quiet", "--release"]));
     let in_time = goal(&format!("at most {} s", most_time.as_secs()), took <= most_time);
     rows.figure(&format!("{what}: clean release build"), show(took), in_time);
+    rows.figure(&format!("{what}: processor time of that build"), show(processor), String::new());
 
     let library = format!("{}{name}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-    let size = size(&Path::new(target).join("release").join(library));
+    let size = size(&folder.join("target/release").join(library));
     rows.figure(&format!("{what}: library, stripped"), format!("{:.2} MB", size as f64 / 1e6), String::new());
+}
+
+/// How `jackfield new` has a plugin built.
+fn vendors_profile() -> &'static str {
+    let manifest = include_str!("../../../cli/src/new/templates/rust/Cargo.toml.in");
+    manifest.find("[profile.release]").map(|at| &manifest[at..]).expect("the template has a profile")
 }
 
 /// What an async backend adds to the smallest plugin: the crate that makes one of it, and tokio.
@@ -75,11 +109,14 @@ fn asynchronous(rows: &mut Rows) {
         format!("jackfield-plugin-api = {{ path = {:?}, default-features = false }}\n", path("plugin-api"));
     let ours = format!("jackfield-plugin-tokio = {{ path = {:?} }}\n", path("plugin-tokio"));
     let tokio = "tokio = { version = \"1\", features = [\"rt-multi-thread\", \"sync\", \"time\"] }\n";
-    let count = |name, dependency: &str| {
-        crates(&tool(folder.path(), name, &format!("{contract}{dependency}"), BARE), name)
+    let with = |name, dependency: &str| {
+        let folder = tool(folder.path(), name, &format!("{contract}{dependency}"), BARE);
+        (crates(&folder, name), Cost::of(&folder, name).processor)
     };
-    let blocking = count("blocking", "");
-    let (added, tokio) = (count("async", &ours) - blocking, count("tokio-alone", tokio) - blocking);
+    let (blocking, blocking_time) = with("blocking", "");
+    let (ours, our_time) = with("async", &ours);
+    let (tokio, tokio_time) = with("tokio-alone", tokio);
+    let (added, tokio) = (ours - blocking, tokio - blocking);
     rows.compared(
         "crates that an async backend adds to the smallest plugin",
         added.to_string(),
@@ -87,6 +124,43 @@ fn asynchronous(rows: &mut Rows) {
         added as f64 / tokio as f64,
         goal("one more", added <= tokio + 1),
     );
+    let (added, tokio) = (our_time - blocking_time, tokio_time - blocking_time);
+    rows.compared(
+        "processor time that an async backend adds to a clean release build of it",
+        format!("{added:.1} s"),
+        ("tokio", &format!("{tokio:.1} s")),
+        added / tokio,
+        String::new(),
+    );
+}
+
+/// From the first command of the guide for Rust to the end of the kit, with all crates on the disk and none of them built.
+#[cfg(unix)]
+fn guide(rows: &mut Rows) {
+    let jackfield = Build::package("jackfield-cli").release().binary("jackfield");
+    let folder = tempfile::tempdir().expect("a folder");
+    let (folder, library) = (folder.path(), format!("lib{}{}", guide::NAME, std::env::consts::DLL_SUFFIX));
+    let target = folder.join("target");
+    let mut project = PathBuf::new();
+    let (built, processor) = with_processor(|| {
+        project = guide::make(folder, &jackfield);
+        let mut cargo = cargo_in(&project);
+        succeeds(cargo.args(["build", "--release", "--quiet"]).env("CARGO_TARGET_DIR", &target));
+    });
+    let (checked, _) = with_processor(|| {
+        let options = fs::read_to_string(project.join("check.json")).expect("the guide has it");
+        let library = target.join("release").join(library);
+        // lapin has one thread for the whole process.
+        let options = ["--config-json", &options, "--kept-threads", "1"];
+        succeeds(Command::new(&jackfield).arg("check").arg(library).args(options));
+    });
+    let what = "the plugin of the guide for Rust";
+    rows.figure(&format!("{what}: `jackfield new` and a clean release build"), show(built), String::new());
+    rows.figure(&format!("{what}: processor time of that"), show(processor), String::new());
+    rows.figure(&format!("{what}: the conformance kit"), show(checked), String::new());
+    let all = built + checked;
+    let in_time = goal("at most 180 s", all <= Duration::from_secs(180));
+    rows.figure(&format!("{what}: from `jackfield new` to the end of the kit"), show(all), in_time);
 }
 
 /// A tool, and the same tool with telemetry.
@@ -165,11 +239,9 @@ struct Cost {
 
 impl Cost {
     fn of(folder: &Path, name: &str) -> Self {
-        let before = children_seconds();
-        cargo(folder, &["build", "--quiet", "--release"]);
-        let processor = children_seconds() - before;
+        let (_, processor) = with_processor(|| cargo(folder, &["build", "--quiet", "--release"]));
         let file = format!("target/release/{name}{}", std::env::consts::EXE_SUFFIX);
-        Self { processor, bytes: size(&folder.join(file)) as f64 }
+        Self { processor: processor.as_secs_f64(), bytes: size(&folder.join(file)) as f64 }
     }
 
     fn over(self, bare: &Self) -> Self {
@@ -194,21 +266,41 @@ fn children_seconds() -> f64 {
     START.get_or_init(std::time::Instant::now).elapsed().as_secs_f64()
 }
 
-/// A package of one file, whose dependencies have the versions that they have here, or those of the peers.
+/// A program of one file, with the profile that cargo has by default.
 fn tool(folder: &Path, name: &str, dependencies: &str, main: &str) -> PathBuf {
-    let folder = folder.join(name);
-    fs::create_dir_all(folder.join("src")).expect("writable");
-    let manifest = format!(
-        "[package]\nname = \"{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[dependencies]\n{dependencies}\
-         [workspace]\n[profile.release]\nstrip = \"symbols\"\n"
-    );
-    fs::write(folder.join("Cargo.toml"), manifest).expect("writable");
-    fs::write(folder.join("src/main.rs"), main).expect("writable");
-    let lock = if dependencies.contains("posthog") { "tests/peers-bench/Cargo.lock" } else { "Cargo.lock" };
-    fs::copy(workspace().join(lock), folder.join("Cargo.lock")).expect("writable");
-    // Fetched and pruned before the clock starts.
-    cargo(&folder, &["fetch", "--quiet"]);
-    folder
+    let rest = "[profile.release]\nstrip = \"symbols\"\n";
+    Project { name, dependencies, rest, file: "src/main.rs", text: main }.create(folder)
+}
+
+/// A package of one file, whose dependencies have the versions that they have here, or those of the peers.
+struct Project<'a> {
+    name: &'a str,
+    dependencies: &'a str,
+    /// What else the manifest has.
+    rest: &'a str,
+    file: &'a str,
+    text: &'a str,
+}
+
+impl Project<'_> {
+    /// Creates it in this folder. Gives its own.
+    fn create(self, folder: &Path) -> PathBuf {
+        let Self { name, dependencies, rest, file, text } = self;
+        let folder = folder.join(name);
+        fs::create_dir_all(folder.join("src")).expect("writable");
+        let manifest = format!(
+            "[package]\nname = \"{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[dependencies]\n{dependencies}\
+             [workspace]\n{rest}"
+        );
+        fs::write(folder.join("Cargo.toml"), manifest).expect("writable");
+        fs::write(folder.join(file), text).expect("writable");
+        let lock =
+            if dependencies.contains("posthog") { "tests/peers-bench/Cargo.lock" } else { "Cargo.lock" };
+        fs::copy(workspace().join(lock), folder.join("Cargo.lock")).expect("writable");
+        // Fetched and pruned before the clock starts.
+        cargo(&folder, &["fetch", "--quiet"]);
+        folder
+    }
 }
 
 /// What ops and vendors install.

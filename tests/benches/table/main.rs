@@ -84,6 +84,9 @@ fn main() {
     if only.iter().any(|only| only == "leaving") {
         exit::leaving(&mut rows);
     }
+    if only.iter().any(|only| only == "plugin") {
+        cost::plugin(&mut rows);
+    }
     if wanted("cost") {
         cost::measure(&mut rows);
     }

@@ -34,7 +34,7 @@ impl Process {
 
     /// Whether it delivers: whether it has the lock that it was handed.
     pub(crate) fn has_the_turn(&self) -> bool {
-        String::from_utf8_lossy(&self.file("fdinfo/3")).contains("FLOCK")
+        String::from_utf8_lossy(&self.file("fdinfo/4")).contains("FLOCK")
     }
 
     pub(crate) fn kill(&self) {

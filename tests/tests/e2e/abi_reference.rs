@@ -1,7 +1,9 @@
 //! `docs/abi.md` is made from `jackfield.h`. `JACKFIELD_BLESS=1 cargo test -p jackfield-tests --test e2e abi_reference`
 //! writes it anew.
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::{fmt::Write as _, fs};
+
+use jackfield_tests::workspace;
 
 const INTRODUCTION: &str = "\
 # The ABI, type by type
@@ -66,7 +68,7 @@ fn reference(header: &str) -> String {
 
 #[test]
 fn the_reference_is_what_the_header_says() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a folder of the workspace");
+    let root = workspace();
     let header = fs::read_to_string(root.join("plugin-api/include/jackfield.h")).expect("the header");
     let expected = reference(&header);
     for part in ["### `jackfield_event`", "`jackfield_str json`", "`JACKFIELD_OUTCOME_RETRY`", "*Ownership:*"]

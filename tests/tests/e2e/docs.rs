@@ -6,6 +6,7 @@
 //! | info string | the block |
 //! | --- | --- |
 //! | `LANGUAGE file=PATH` | stands in that file, line by line, but for the indentation |
+//! | `LANGUAGE project=PATH`, `sh project` | is the next part of that file of the guide's project, or a command in the folder around it: `jackfield_tests::guide` makes the plugin of them |
 //! | `toml config` | is a configuration |
 //! | `toml manifest` | is the part of a `Cargo.toml` that makes a plugin |
 //! | `json event` | is events, one a line, which fit `event.schema.json` |
@@ -18,80 +19,17 @@
 
 #![cfg(unix)]
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, path::Path, process::Command};
 
 use jackfield::Config;
-use jackfield_tests::{cli, plugin};
+pub(crate) use jackfield_tests::workspace as root;
+use jackfield_tests::{
+    cli, guide,
+    pages::{Block, blocks, documents, pages, readme},
+    plugin,
+};
 
 use crate::site::{Site, to_file};
-
-pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is a folder of the workspace")
-}
-
-/// The pages under `docs/`, with their text.
-fn pages() -> Vec<(PathBuf, String)> {
-    let mut found: Vec<_> = ["docs", "docs/operating"]
-        .into_iter()
-        .flat_map(|folder| fs::read_dir(root().join(folder)).expect("a folder of pages"))
-        .map(|entry| entry.expect("readable").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
-        .map(|path| (path.clone(), fs::read_to_string(&path).expect("UTF-8")))
-        .collect();
-    found.sort();
-    assert!(found.len() > 3, "the guides are in docs/");
-    found
-}
-
-fn readme() -> String {
-    fs::read_to_string(root().join("README.md")).expect("README.md")
-}
-
-/// The pages and the README, with their text.
-fn documents() -> Vec<(PathBuf, String)> {
-    let mut all = pages();
-    all.push((root().join("README.md"), readme()));
-    all
-}
-
-/// A block of code.
-pub(crate) struct Block {
-    /// Page and line.
-    pub(crate) at: String,
-    /// The page, from the root of the repository.
-    page: String,
-    pub(crate) info: Vec<String>,
-    pub(crate) lines: Vec<String>,
-}
-
-fn blocks() -> Vec<Block> {
-    let mut blocks = Vec::new();
-    for (path, text) in documents() {
-        let mut open: Option<Block> = None;
-        for (number, line) in text.lines().enumerate() {
-            match (line.strip_prefix("```"), &mut open) {
-                (Some(_), Some(_)) => blocks.extend(open.take()),
-                (Some(info), None) => {
-                    let page = path.strip_prefix(root()).expect("in the repository").display().to_string();
-                    open = Some(Block {
-                        at: format!("{page}:{}", number + 1),
-                        page,
-                        info: info.split_whitespace().map(str::to_owned).collect(),
-                        lines: Vec::new(),
-                    });
-                }
-                (None, Some(block)) => block.lines.push(line.to_owned()),
-                (None, None) => {}
-            }
-        }
-        assert!(open.is_none(), "{}: a block does not end", path.display());
-    }
-    blocks
-}
 
 /// Blocks of this language and way to be tried.
 pub(crate) fn blocks_of(language: &str, way: &str) -> Vec<Block> {
@@ -99,11 +37,6 @@ pub(crate) fn blocks_of(language: &str, way: &str) -> Vec<Block> {
         blocks().into_iter().filter(|block| block.info == [language, way].map(str::to_owned)).collect();
     assert!(!found.is_empty(), "there is none");
     found
-}
-
-/// The blocks of a page.
-pub(crate) fn blocks_of_page(page: &str) -> Vec<Block> {
-    blocks().into_iter().filter(|block| block.page == page).collect()
 }
 
 #[test]
@@ -119,6 +52,8 @@ fn every_block_of_the_guides_says_how_it_is_tried() {
             | ["text", "help"] => true,
             ["console", "run" | "until"] => page == crate::first_hour::PAGE,
             ["rust" | "rust,no_run"] => doctests.contains(&format!("include_str!(\"../../{page}\")")),
+            ["sh", "project"] => page == guide::PAGE,
+            [_, file] if file.starts_with("project=") => page == guide::PAGE,
             [_, file] => file.starts_with("file="),
             _ => false,
         };
@@ -175,12 +110,7 @@ fn commands_of_the_guides_do_what_they_say() {
         let built = plugin(name);
         fs::copy(&built, plugins.path().join(built.file_name().expect("a name"))).expect("copied");
     }
-    let jackfield = cli();
-    let path = format!(
-        "{}:{}",
-        jackfield.parent().expect("a folder").display(),
-        std::env::var("PATH").unwrap_or_default()
-    );
+    let path = guide::search_path(&cli());
     for Block { at, lines, .. } in blocks_of("sh", "run") {
         let home = tempfile::tempdir().expect("a folder");
         let output = Command::new("sh")

@@ -2,13 +2,14 @@
 
 #![cfg(unix)]
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, fs, path::Path, time::Duration};
 
 use jackfield_loader::{Backend, BackendOptions, Batch, EventFields, Plugin, Trust};
 use jackfield_plugin_api::Outcome;
 use jackfield_tests::{
-    fixture,
+    cli, guide, isolated_command, passes_its_tests,
     peers::{free_port, rabbitmq::broker},
+    succeeds, workspace,
 };
 use serde_json::json;
 
@@ -16,9 +17,9 @@ const QUEUE: &str = "guide";
 const LONG: Duration = Duration::from_secs(30);
 
 fn open(url: &str, queue: &str) -> Backend {
-    let plugin = Plugin::load(fixture("guide"), Trust::Owner).expect("it loads");
+    let plugin = Plugin::load(guide::library(), Trust::Owner).expect("it loads");
     let config = json!({ "url": url, "queue": queue }).to_string();
-    Backend::open(&plugin, &BackendOptions::new("carrier").config(config).timeout(LONG)).expect("it opens")
+    Backend::open(&plugin, &BackendOptions::new(guide::NAME).config(config).timeout(LONG)).expect("it opens")
 }
 
 fn batch(events: usize) -> Batch {
@@ -36,6 +37,23 @@ fn batch(events: usize) -> Batch {
         Ok(())
     })
     .expect("infallible")
+}
+
+#[test]
+fn the_guides_project_passes_its_tests() {
+    passes_its_tests(&guide::project());
+}
+
+#[test]
+fn the_manifest_of_the_guide_adds_a_client_and_a_description_to_that_of_a_new_project() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let new = ["new", guide::NAME, "--lang", "rust", "--async"];
+    succeeds(&mut isolated_command(&cli(), folder.path(), &new));
+    let read = |project: &Path| fs::read_to_string(project.join("Cargo.toml")).expect("readable");
+    let (new, shown) = (read(&folder.path().join(guide::NAME)), read(&guide::project()));
+    let added = shown.lines().filter(|line| !new.lines().any(|of_new| of_new == *line));
+    let keys: Vec<_> = added.filter_map(|line| line.split(" = ").next()).collect();
+    assert_eq!(keys, ["description", "lapin"]);
 }
 
 #[test]
@@ -57,9 +75,8 @@ fn events_of_the_guides_plugin_arrive_and_it_closes_twice() {
 
 #[test]
 fn the_guide_has_every_key_of_the_export() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let read = |path: &str| std::fs::read_to_string(folder.join(path)).expect("readable");
-    let (made_by, guide) = (read("plugin-api/src/static_plugin.rs"), read("docs/backend-in-rust.md"));
+    let read = |path: &str| fs::read_to_string(workspace().join(path)).expect("readable");
+    let (made_by, guide) = (read("plugin-api/src/static_plugin.rs"), read(guide::PAGE));
     let set = made_by.lines().filter_map(|line| line.trim().strip_prefix("(@set $facts:ident "));
     let keys: Vec<&str> = set.filter_map(|line| line.split_whitespace().next()).collect();
     assert!(keys.contains(&"acknowledges") && keys.len() > 6, "{keys:?}");
@@ -90,8 +107,8 @@ fn a_missing_queue_and_a_missing_broker_are_outcomes() {
 
 #[test]
 fn the_guides_plugin_refuses_a_url_by_its_key() {
-    let plugin = Plugin::load(fixture("guide"), Trust::Owner).expect("it loads");
-    let options = BackendOptions::new("carrier").config(r#"{"url": "http://x"}"#);
+    let plugin = Plugin::load(guide::library(), Trust::Owner).expect("it loads");
+    let options = BackendOptions::new(guide::NAME).config(r#"{"url": "http://x"}"#);
     let refusal = Backend::open(&plugin, &options).expect_err("no AMQP").to_string();
     assert!(refusal.contains("`url`"), "{refusal}");
 }

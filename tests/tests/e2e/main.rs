@@ -98,3 +98,5 @@ mod told;
 mod tool;
 mod trust;
 mod vendor;
+#[cfg(target_os = "linux")]
+mod windows;

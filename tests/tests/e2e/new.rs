@@ -10,23 +10,13 @@ use std::{
     thread,
 };
 
-use jackfield_tests::{cargo_in, contract, project_target, zig};
+use jackfield_tests::{cargo_in, cli, contract, guide, passes_its_tests, project_target, succeeds, zig};
 use serde_json::Value;
 
 use crate::{
     common::lines,
-    site::{Site, backend},
+    site::{Site, backend, start},
 };
-
-/// Runs a command of a project to its end.
-#[track_caller]
-fn succeeds(command: &mut Command) -> String {
-    let output = command.stdin(Stdio::null()).output().expect("runs");
-    let text =
-        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{command:?}: {}\n{text}", output.status);
-    text
-}
 
 /// A server of the projects' protocol: appends what it is sent to a file, and delivers it, but for the last `refused` events
 /// of each batch. A backend that has left is no matter: some tests are about that.
@@ -59,11 +49,11 @@ fn conforms(site: &Site, plugin: &Path) {
     assert!(ended.stdout.contains(" 0 failed"), "{}", ended.stdout);
 }
 
-/// Sends events by the command through the library.
-fn delivers(library: &Path) {
+/// Sends events by the command through the library of the plugin `name`.
+fn delivers(name: &str, library: &Path) {
     let site = Site::new(&[]);
     // In a folder of the user's alone, so that it is trusted whatever the umask is.
-    let plugin = site.path("libacme_lines.so");
+    let plugin = site.path(&format!("lib{name}.so"));
     fs::copy(library, &plugin).expect("copied");
     let seen = site.path("seen.jsonl");
     let address = server(&seen, 1);
@@ -74,7 +64,7 @@ fn delivers(library: &Path) {
         &site.run(&["inspect", "--json", plugin.to_str().expect("UTF-8")]).with_code(0).stdout,
     )
     .expect("JSON");
-    assert_eq!(inspected[0]["metadata"]["name"], "acme_lines");
+    assert_eq!(inspected[0]["metadata"]["name"], name);
     assert_eq!(inspected[0]["metadata"]["config_schema"]["required"], serde_json::json!(["address"]));
 
     let events: String = (0..50)
@@ -105,29 +95,29 @@ fn delivers(library: &Path) {
     }
 }
 
-#[test]
-fn a_project_in_rust_passes_its_tests_and_delivers() {
+/// Makes a project in Rust, runs its tests, and delivers by its library. It has all that it needs, without a copy of this
+/// repository.
+fn rust_made_and_delivers(name: &str, kind: &[&str]) {
     let site = Site::new(&[]);
-    // It has all that it needs, without a copy of this repository.
-    let made = site.run(&["new", "acme_lines", "--lang", "rust", "--dir", "made"]).with_code(0);
+    let arguments = [&["new", name, "--lang", "rust", "--dir", "made"], kind].concat();
+    let made = site.run(&arguments).with_code(0);
     assert_eq!(made.stderr, "");
     assert!(made.stdout.contains("cd made && cargo build --release"), "{}", made.stdout);
     let folder = site.path("made");
-    succeeds(cargo_in(&folder).args(["fmt", "--check"]));
-    succeeds(cargo_in(&folder).args([
-        "clippy",
-        "--quiet",
-        "--all-targets",
-        "--no-deps",
-        "--",
-        "-D",
-        "warnings",
-    ]));
-    let said = succeeds(cargo_in(&folder).args(["test"]));
-    assert!(said.contains("the_checked_in_schema_is_that_of_the_options ... ok"), "{said}");
+    passes_its_tests(&folder);
     succeeds(cargo_in(&folder).args(["build", "--quiet"]));
-    let library = format!("{}acme_lines{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-    delivers(&project_target().join("debug").join(library));
+    let library = format!("{}{name}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    delivers(name, &project_target().join("debug").join(library));
+}
+
+#[test]
+fn a_project_in_rust_passes_its_tests_and_delivers() {
+    rust_made_and_delivers("acme_lines", &[]);
+}
+
+#[test]
+fn an_async_project_in_rust_passes_its_tests_and_delivers() {
+    rust_made_and_delivers("acme_async", &["--async"]);
 }
 
 /// Makes a project in this language, runs all that has to pass in it, and delivers by its library. `tools` have the folder of
@@ -147,15 +137,17 @@ fn made_and_delivers(
         assert!(folder.join(file.as_str().expect("a path")).is_file(), "{file}");
     }
     let mut ci = Command::new(folder.join("ci"));
-    ci.current_dir(site.path(""));
+    // With the command, so that the script runs the kit, too.
+    let mut path = guide::search_path(&cli());
     if let Some((compiler, environment)) = tools {
-        let path = std::env::var_os("PATH").unwrap_or_default();
         let folders = [compiler.to_owned()].into_iter().chain(std::env::split_paths(&path));
-        ci.env("PATH", std::env::join_paths(folders).expect("a path"));
+        path = std::env::join_paths(folders).expect("a path");
         ci.envs(environment.iter().map(|(name, value)| (*name, value)));
     }
-    succeeds(&mut ci);
-    delivers(&folder.join(format!("{library}{}", std::env::consts::DLL_SUFFIX)));
+    ci.current_dir(site.path("")).env("PATH", path);
+    let said = succeeds(&mut ci);
+    assert!(said.contains(" 0 failed"), "{said}");
+    delivers("acme_lines", &folder.join(format!("{library}{}", std::env::consts::DLL_SUFFIX)));
 }
 
 #[test]
@@ -205,6 +197,7 @@ fn nothing_is_overwritten_and_a_wrong_name_makes_nothing() {
     refused(&["../acme", "--lang", "c"], "did you mean \"acme\"?");
     refused(&["acme", "--lang", "cobol"], "possible values: rust, c, cpp, go, zig");
     refused(&["acme", "--lang", "c", "--contract", "."], "--contract is for --lang rust");
+    refused(&["acme", "--lang", "c", "--async"], "--async is for --lang rust");
     refused(
         &["acme", "--lang", "rust", "--contract", "."],
         "expected the folder of the crate jackfield-plugin-api",
@@ -220,8 +213,32 @@ fn nothing_is_overwritten_and_a_wrong_name_makes_nothing() {
     fs::create_dir(site.path("empty")).expect("made");
     site.run(&["new", "acme", "--lang", "rust", "--dir", "empty"]).with_code(0);
     assert!(site.read("empty/contract/Cargo.toml").contains("name = \"jackfield-plugin-api\""));
-    let ended = site.run(&["new", "acme", "--lang", "c", "--dir", "config.toml"]).with_code(7);
-    assert!(ended.stderr.contains("config.toml"), "{}", ended.stderr);
+    let file = "config.toml: expected a folder, found a file, and nothing is overwritten: choose another one by --dir";
+    refused(&["acme", "--lang", "c", "--dir", "config.toml"], file);
+    refused(&["acme", "--lang", "c", "--dir", "config.toml/below"], file);
+}
+
+#[test]
+fn a_tool_that_is_missing_is_named_and_the_project_is_written() {
+    let site = Site::new(&[]);
+    let new = |name: &str, lang: &str, json: &[&str]| {
+        let arguments = [&["new", name, "--lang", lang], json].concat();
+        let mut command = site.command(&arguments);
+        command.env("PATH", site.path("")).env_remove("CC").env_remove("CXX").stdin(Stdio::null());
+        start(&mut command).end().with_code(0)
+    };
+    let missing = |programs: &[&str], lang: &str| {
+        let made: Value = serde_json::from_str(&new(lang, lang, &["--json"]).stdout).expect("JSON");
+        assert_eq!(made["missing_tools"], serde_json::json!(programs), "{lang}");
+        assert!(site.path(lang).join("ci").is_file());
+    };
+    missing(&["cargo", "cc"], "rust");
+    missing(&["make", "cc"], "c");
+    missing(&["make", "c++", "cc"], "cpp");
+    missing(&["go", "cc"], "go");
+    missing(&["zig"], "zig");
+    let said = new("acme", "zig", &[]).stderr;
+    assert_eq!(said, "warning: `zig` is not found on PATH: install it, or `zig build` fails\n");
 }
 
 #[test]
@@ -240,6 +257,16 @@ fn a_contract_of_another_version_is_refused_before_anything_is_written() {
     let refused = site.run(&["new", "c", "--lang", "rust", "--contract", "old"]).with_code(2);
     assert!(refused.stderr.contains("this command's version, found 0.0.9"), "{refused:?}");
     assert!(!site.path("c").exists());
+
+    let contract = contract.to_str().expect("UTF-8");
+    site.run(&["new", "d", "--lang", "rust", "--async", "--contract", contract]).with_code(0);
+    assert!(site.read("d/Cargo.toml").contains("plugin-tokio\", version = \"="));
+    site.run(&["new", "e", "--lang", "rust"]).with_code(0);
+    // A contract that has no crate for async plugins beside it.
+    let alone = ["new", "f", "--lang", "rust", "--async", "--contract", "e/contract"];
+    let refused = site.run(&alone).with_code(2);
+    assert!(refused.stderr.contains("expected jackfield-plugin-tokio"), "{refused:?}");
+    assert!(!site.path("f").exists());
 }
 
 #[test]

@@ -4,8 +4,10 @@
 
 use std::fs;
 
+use jackfield_tests::pages::Block;
+
 use crate::{
-    docs::{Block, blocks_of, root},
+    docs::{blocks_of, root},
     site::Site,
 };
 

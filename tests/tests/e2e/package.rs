@@ -7,11 +7,9 @@ use std::{
     sync::OnceLock,
 };
 
-use crate::site::events;
+use jackfield_tests::{without_own_package, workspace};
 
-fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace").to_owned()
-}
+use crate::site::events;
 
 /// Makes the package of the profile `dev`, and gives its path.
 pub(crate) fn package() -> PathBuf {
@@ -20,11 +18,9 @@ pub(crate) fn package() -> PathBuf {
 }
 
 fn make() -> PathBuf {
-    let out = Command::new(workspace().join("scripts/package"))
-        .args(["--profile", "dev"])
-        .stderr(Stdio::inherit())
-        .output()
-        .expect("a shell");
+    let mut command = Command::new(workspace().join("scripts/package"));
+    without_own_package(&mut command);
+    let out = command.args(["--profile", "dev"]).stderr(Stdio::inherit()).output().expect("a shell");
     assert!(out.status.success(), "scripts/package failed, see above");
     let path = String::from_utf8(out.stdout).expect("UTF-8");
     PathBuf::from(path.lines().last().expect("a path"))

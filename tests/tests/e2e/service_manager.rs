@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use jackfield_tests::{peers::free_port, plugin};
+use jackfield_tests::{peers::free_port, plugin, workspace};
 
 use crate::site::{Running, Site, backend, events, start, to_file};
 
@@ -104,7 +104,7 @@ fn analyze(root: &Path, arguments: &[&str]) -> (bool, String) {
 
 #[test]
 fn systemd_accepts_the_unit_and_finds_little_exposure() {
-    let packaging = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging");
+    let packaging = workspace().join("packaging");
     let folder = tempfile::tempdir().expect("room");
     let unit = fs::read_to_string(packaging.join("jackfield.service")).expect("a unit");
     // The programs have to be there.

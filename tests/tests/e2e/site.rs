@@ -21,7 +21,12 @@ pub(crate) struct Site(tempfile::TempDir);
 impl Site {
     /// With a configuration of these backends, each the text of a table; see [`backend`].
     pub(crate) fn new(backends: &[String]) -> Self {
-        let site = Self(tempfile::tempdir().expect("a folder"));
+        Self::within(tempfile::tempdir().expect("a folder"), backends)
+    }
+
+    /// The same, in this folder.
+    pub(crate) fn within(folder: tempfile::TempDir, backends: &[String]) -> Self {
+        let site = Self(folder);
         site.write("config.toml", backends.concat());
         site
     }
@@ -62,6 +67,16 @@ impl Site {
     /// Of another program than the command as this toolchain builds it.
     pub(crate) fn command_of(&self, program: &Path, arguments: &[&str]) -> Command {
         isolated_command(program, self.0.path(), arguments)
+    }
+
+    /// A line for a shell on a terminal of its own, which ends as the line does. What the terminal shows is standard output,
+    /// what is typed is standard input; `script` makes it.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn on_a_terminal(&self, line: &str) -> Command {
+        let arguments = ["--quiet", "--return", "--command", line, "/dev/null"];
+        let mut command = self.command_of(Path::new("script"), &arguments);
+        command.env("SHELL", "/bin/sh").env("TERM", "dumb").stdin(Stdio::null());
+        command
     }
 
     /// Runs the command to its end, without input.

@@ -1,26 +1,21 @@
 //! What people see on a terminal, and programs do not.
 #![cfg(target_os = "linux")]
 
-use std::{
-    io::Write as _,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{io::Write as _, process::Stdio};
 
-use jackfield_tests::{cli, peers::free_port, plugin, text_file};
+use jackfield_tests::{c_conduct, cli, peers::free_port, plugin, text_file};
 
 use crate::site::{Ended, Site, backend, events, hostile, start, to_file};
 
-/// Runs the command on a terminal of its own, whose lines come as standard output; `script` makes it.
+/// Runs the command on a terminal of its own.
 fn on_a_terminal(site: &Site, arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
     let words: Vec<_> = std::iter::once(cli().to_str().expect("UTF-8").to_owned())
         .chain(arguments.iter().map(|argument| (*argument).to_owned()))
         .map(|word| format!("'{word}'"))
         .collect();
-    let arguments = ["--quiet", "--return", "--command", &words.join(" "), "/dev/null"];
-    let mut command: Command = site.command_of(Path::new("script"), &arguments);
-    command.env("TERM", "xterm").env("SHELL", "/bin/sh").env_remove("NO_COLOR").stdin(Stdio::null());
-    start(command.envs(variables.iter().copied())).end()
+    let mut command = site.on_a_terminal(&words.join(" "));
+    command.env("TERM", "xterm").env_remove("NO_COLOR").envs(variables.iter().copied());
+    start(&mut command).end()
 }
 
 #[test]
@@ -42,6 +37,19 @@ fn colours_are_for_a_terminal_only() {
 }
 
 #[test]
+fn the_kit_shows_which_check_runs() {
+    let site = Site::new(&[]);
+    let file = c_conduct("WELL_BEHAVED");
+    // It waits for longer than the bar is drawn apart.
+    let arguments = ["check", file.to_str().expect("UTF-8"), "--only", "late-calls"];
+    let shown = on_a_terminal(&site, &arguments, &[]).with_code(0).stdout;
+    let (bar, _) = shown.split_once("VERDICT").expect("the report");
+    assert!(bar.contains("late-calls"), "{shown}");
+    let piped = site.run(&arguments).with_code(0);
+    assert_eq!(piped.stderr, "");
+}
+
+#[test]
 fn the_screen_of_a_run_is_cut_to_the_terminal() {
     let site = Site::new(&[to_file("one", "out.jsonl")]);
     let mut run = start(site.command(&["run", "--state", "state"]).stdin(Stdio::piped()));
@@ -51,9 +59,7 @@ fn the_screen_of_a_run_is_cut_to_the_terminal() {
         "stty rows 4 cols 30; timeout --foreground -s INT 5 '{}' status --state state",
         cli().display()
     );
-    let mut script = site.command_of(Path::new("script"), &["--quiet", "--command", &command, "/dev/null"]);
-    script.env("TERM", "xterm").env("SHELL", "/bin/sh").stdin(Stdio::null());
-    let shown = start(&mut script).end().stdout;
+    let shown = start(site.on_a_terminal(&command).env("TERM", "xterm")).end().stdout;
     let mut pages: Vec<&str> = shown.split("\x1b[H").skip(1).collect();
     assert!(!pages.is_empty(), "{shown:?}");
     // What follows the last one leaves the screen.
@@ -82,11 +88,8 @@ fn the_status_is_whole_on_terminals_of_120_80_and_40_columns() {
     for columns in [120, 80, 40] {
         let command =
             format!("stty rows 24 cols {columns}; '{}' status --once --state state", cli().display());
-        let arguments = ["--quiet", "--return", "--command", &command, "/dev/null"];
-        let mut script = site.command_of(Path::new("script"), &arguments);
-        script.env("TERM", "dumb").env("SHELL", "/bin/sh").stdin(Stdio::null());
         // No run is alive.
-        let shown = start(&mut script).end().with_code(7).stdout.replace('\r', "");
+        let shown = start(&mut site.on_a_terminal(&command)).end().with_code(7).stdout.replace('\r', "");
         assert!(shown.lines().all(|line| line.chars().count() <= columns), "{shown}");
         let words: Vec<_> = shown.split_whitespace().collect();
         let after = |name: &str, expected: &[&str]| {

@@ -1,14 +1,24 @@
 //! Configurations that the plugin has to accept or to refuse.
 
 use jackfield::forward::OptionsSchema;
-use jackfield_loader::{conformance::Terms, plugin_api::abi};
+use jackfield_loader::{conformance::Terms, count, plugin_api::abi};
 use serde_json::{Map, Value, json};
 
-use crate::check::harness::{self, CheckResult, Harness, TIMEOUT, fail, skip};
+use crate::check::{
+    harness::{self, CheckError, CheckResult, Harness, TIMEOUT, fail, skip},
+    lives::{UNKNOWN, with_unknown_key},
+};
 
 /// Opens with the given options, which the plugin's own schema has to allow.
 pub(super) fn open(harness: &Harness) -> CheckResult {
-    harness::end(harness.open()?)?;
+    let terms = Terms::new(TIMEOUT);
+    let (answer, instance) = harness.subject.open(&harness.task.config, &terms);
+    if instance.is_none() && answer.status == abi::STATUS_INVALID_CONFIG {
+        harness::judge("open", &answer, &terms)?;
+        let what = if harness.config.is_empty() { "to have no options" } else { "the given options" };
+        return Err(CheckError::Refused(format!("the plugin refuses {what}: {}", harness::said(&answer))));
+    }
+    harness::end(harness::opened(&answer, instance, &terms)?)?;
     let schema = harness.schema().and_then(|schema| OptionsSchema::parse(&schema.to_string()).ok());
     let faults = schema.map(|schema| schema.faults(&Value::from(harness.config.clone()))).unwrap_or_default();
     if let Some(fault) = faults.first() {
@@ -21,15 +31,13 @@ pub(super) fn open(harness: &Harness) -> CheckResult {
     Ok(if options == 0 {
         "opened without options".to_owned()
     } else {
-        format!("opened with {options} options")
+        format!("opened with {}", count(options, "option"))
     })
 }
 
 /// An unknown key has to be refused.
 pub(super) fn unknown_keys(harness: &Harness) -> CheckResult {
-    const UNKNOWN: &str = "jackfield_check_unknown";
-    let mut config = harness.config.clone();
-    config.insert(UNKNOWN.to_owned(), json!(1));
+    let config = with_unknown_key(harness);
     let said = refused(harness, &config, UNKNOWN, "unknown")?;
     let schema = harness.schema().unwrap_or_default();
     let known = schema.get("properties").and_then(Value::as_object);
@@ -86,11 +94,71 @@ pub(super) fn schema_keys(harness: &Harness) -> CheckResult {
     }
     match (known, undecided) {
         (0, 0) => Err(skip("the schema names no option")),
-        (known, 0) => Ok(format!("{known} options of the schema are taken")),
+        (known, 0) => Ok(format!("{} of the schema taken", count(known, "option"))),
         _ => Ok(format!(
-            "{known} options of the schema are taken, {undecided} are refused for another reason than their name"
+            "{} of the schema taken, {undecided} refused for another reason than the name",
+            count(known, "option")
         )),
     }
+}
+
+/// The options that the schema requires have to be those without which the plugin does not open. An option that a variable of the
+/// environment may give, or that may be null because another stands for it, is not judged.
+pub(super) fn required_keys(harness: &Harness) -> CheckResult {
+    let Some(schema) = harness.schema() else {
+        return Err(skip("the metadata has no schema that names options"));
+    };
+    let properties = schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
+    let required = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
+    let is_required = |key: &str| required.iter().any(|it| it == key);
+    let has_variable = |key: &str| properties.get(key).is_some_and(|of_key| of_key.get("x-env").is_some());
+    let open = |config: Map<String, Value>| {
+        let terms = Terms::new(TIMEOUT);
+        let (answer, instance) = harness.subject.open(&Value::from(config).to_string(), &terms);
+        match instance {
+            Some(instance) => harness::end(instance).map(|()| None),
+            None => harness::judge("open", &answer, &terms).map(|()| Some(answer)),
+        }
+    };
+    let given = harness.config.keys().filter(|key| is_required(key) && !has_variable(key));
+    let mut refused = 0;
+    for key in given {
+        let mut config = harness.config.clone();
+        config.remove(key);
+        if open(config)?.is_none() {
+            return Err(fail(
+                format!("the schema requires the option `{key}`, and the plugin opens without it"),
+                "take the key out of `required`: hosts refuse a configuration without it, before the plugin is asked",
+            ));
+        }
+        refused += 1;
+    }
+    let mut least = harness.config.clone();
+    least.retain(|key, _| is_required(key));
+    if let Some(answer) = open(least.clone())?.filter(|answer| answer.status == abi::STATUS_INVALID_CONFIG) {
+        let said = harness::said(&answer);
+        let is_named =
+            |key: &str| said.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == key);
+        let untold = properties.iter().find(|(key, of_key)| {
+            !least.contains_key(*key) && !has_variable(key) && !allows_null(of_key) && is_named(key)
+        });
+        if let Some((key, _)) = untold {
+            return Err(fail(
+                format!("the schema does not require the option `{key}`, and the plugin does: {said}"),
+                "put the key into `required`: hosts say what is missing before the plugin is asked",
+            ));
+        }
+    }
+    Ok(format!("without each of {} it does not open", count(refused, "required option")))
+}
+
+fn allows_null(part: &Value) -> bool {
+    let is_null = |kind: &Value| kind == "null";
+    let of_type = part
+        .get("type")
+        .is_some_and(|kind| is_null(kind) || kind.as_array().is_some_and(|kinds| kinds.iter().any(is_null)));
+    let lists = ["anyOf", "oneOf"].into_iter().filter_map(|list| part.get(list)?.as_array());
+    of_type || lists.flatten().any(allows_null)
 }
 
 /// A value that the part of a schema allows, as far as that is told by its simple keywords.
@@ -148,7 +216,7 @@ pub(super) fn wrong_types(harness: &Harness) -> CheckResult {
     if tried == 0 {
         return Err(skip("the schema has no option with a type"));
     }
-    Ok(format!("wrong types of {tried} options are refused and named"))
+    Ok(format!("wrong types of {} are refused and named", count(tried, "option")))
 }
 
 /// The plugin has to refuse the configuration, and to name `key`. Gives what it has said.

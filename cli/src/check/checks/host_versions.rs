@@ -2,7 +2,7 @@
 
 use std::{thread, time::Duration};
 
-use jackfield_loader::conformance::{Empty, HostKind, Terms};
+use jackfield_loader::conformance::{Empty, HostKind, Memory, Terms};
 
 use crate::check::{
     fake_platform,
@@ -34,14 +34,33 @@ pub(super) fn newer(harness: &Harness) -> CheckResult {
     Ok("a larger ABI minor, unknown tables in every list, unknown bits and members of events".to_owned())
 }
 
-/// The batch and the configuration belong to the host.
-pub(super) fn read_only(harness: &Harness) -> CheckResult {
-    let terms = Terms::new(TIMEOUT).read_only();
+/// Opens an instance and sends every shape of events, in memory of this kind.
+fn in_memory(harness: &Harness, memory: Memory) -> Result<(), CheckError> {
+    let terms = Terms::new(TIMEOUT).memory(memory);
     let instance = harness.open_with(&harness.task.config, &terms)?;
     harness::send(&instance, &sample_events::batch(sample_events::shapes()), &terms)?;
     harness::send(&instance, &sample_events::ordinary(100), &terms)?;
-    harness::end(instance)?;
-    Ok("configuration and events in memory that can't be written".to_owned())
+    harness::end(instance)
+}
+
+/// The host's tables, the configuration, the batch and the call belong to the host.
+pub(super) fn read_only(harness: &Harness) -> CheckResult {
+    in_memory(harness, Memory::ReadOnly)?;
+    Ok("host, configuration, batch, events and call in memory that can't be written".to_owned())
+}
+
+/// What a call was given is not used after it has returned.
+pub(super) fn lent_memory(harness: &Harness) -> CheckResult {
+    in_memory(harness, Memory::Lent)?;
+    // A thread that still runs may use it.
+    harness.wait_for_threads();
+    Ok("what a call was given can't be read after it has returned".to_owned())
+}
+
+/// A view has a length, and nothing behind it is the plugin's to read.
+pub(super) fn view_ends(harness: &Harness) -> CheckResult {
+    in_memory(harness, Memory::Guarded)?;
+    Ok("memory ends behind the configuration, and behind each text and list of events".to_owned())
 }
 
 /// A pointer has no meaning if the length is 0.

@@ -3,13 +3,16 @@
 use std::{thread, time::Duration};
 
 use jackfield_loader::{
-    conformance::{HostKind, Terms},
+    conformance::{HostKind, Terms, late_records},
+    count,
     plugin_api::{Outcome, abi},
 };
 
 use crate::check::{
+    checks::deadlines,
     fake_platform::{self, SilentPlatform},
-    harness::{self, CheckResult, Harness, SHORT, TIMEOUT, fail, skip},
+    harness::{self, CheckError, CheckResult, Harness, SHORT, TIMEOUT, fail, skip},
+    lives::{BRIEF, Life},
     sample_events,
 };
 
@@ -49,7 +52,7 @@ pub(super) fn in_flight(harness: &Harness) -> CheckResult {
         return Err(skip("a serial plugin is not entered twice at once"));
     }
     let silent = SilentPlatform::start()?;
-    let (instance, _) = fake_platform::open_at_or_configured(harness, silent.address()?)?;
+    let (instance, is_silent) = fake_platform::open_at_or_configured(harness, silent.address()?)?;
     let terms = Terms::new(SHORT);
     let closing = Terms::new(TIMEOUT);
     let batch = sample_events::ordinary(1000);
@@ -66,6 +69,9 @@ pub(super) fn in_flight(harness: &Harness) -> CheckResult {
     };
     harness::judge("close", &closed, &closing)?;
     harness::judge("send", &sent, &terms)?;
+    if is_silent {
+        deadlines::kept(harness, &sent)?;
+    }
     harness::free(instance)?;
     Ok(format!("`close` took {}, `send` {}", harness::seconds(closed.took), harness::seconds(sent.took)))
 }
@@ -75,7 +81,10 @@ pub(super) fn after_failure(harness: &Harness) -> CheckResult {
         fake_platform::open_at_or_configured(harness, fake_platform::closed_address()?)?;
     let terms = Terms::new(SHORT);
     terms.cancel.cancel();
-    harness::send(&instance, &sample_events::ordinary(10), &terms)?;
+    let cancelled = harness::send(&instance, &sample_events::ordinary(10), &terms)?;
+    if is_away {
+        deadlines::kept(harness, &cancelled)?;
+    }
     harness::send_ordinary(&instance, 10, SHORT)?;
     harness::end(instance)?;
     let how = if is_away {
@@ -100,5 +109,59 @@ pub(super) fn several(harness: &Harness) -> CheckResult {
         ));
     }
     harness::end(second)?;
-    Ok("one instance works after the end of another one".to_owned())
+    match own_options(harness) {
+        Err(CheckError::Skipped(_)) => Ok("one instance works after the end of another one".to_owned()),
+        checked => checked.map(|()| {
+            "one instance works after the end of another one, and keeps its own options".to_owned()
+        }),
+    }
+}
+
+/// Each instance sends to the platform of its own options, and not to that of a later or an earlier one.
+fn own_options(harness: &Harness) -> Result<(), CheckError> {
+    /// The time in which the instance contacts its platform, which does not answer.
+    const CONTACT: Duration = Duration::from_millis(500);
+    let (own, other) = (SilentPlatform::start()?, SilentPlatform::start()?);
+    let first = fake_platform::open_at(harness, own.address()?)?;
+    let second = fake_platform::open_at(harness, other.address()?)?;
+    for (instance, foreign, when) in [(first, &other, "later"), (second, &own, "earlier")] {
+        while foreign.was_contacted() {}
+        harness::send_ordinary(&instance, 1, CONTACT)?;
+        if foreign.was_contacted() {
+            return Err(fail(
+                format!("an instance sends to the platform of another one, which was opened {when}"),
+                "keep the options of an instance in the instance, and nothing in statics",
+            ));
+        }
+        harness::end(instance)?;
+    }
+    Ok(())
+}
+
+/// When an instance is gone, nothing of it goes on: what its threads do meanwhile is seen when they have ended.
+pub(super) fn after_free(harness: &Harness) -> CheckResult {
+    let advice =
+        "end every thread in `close` and join it: a thread that outlives its instance runs in the tool";
+    let silent = SilentPlatform::start()?;
+    let mut lives = Life::with_platforms(harness)?;
+    lives.extend(Life::at(harness, silent.address()?));
+    for life in [Life::configured(harness)].iter().chain(&lives) {
+        life.live(harness, &sample_events::ordinary(3), BRIEF, || ())?;
+        while silent.was_contacted() {}
+        let have_ended = harness.wait_for_threads();
+        if silent.was_contacted() {
+            return Err(fail("the platform is contacted after `free`", advice));
+        }
+        // A thread that is allowed to stay may say something.
+        if late_records() > 0 && harness.task.kept_threads == 0 {
+            return Err(fail(format!("{} after `free`", count(late_records(), "log record")), advice));
+        }
+        if !have_ended {
+            return Err(skip("threads run on after `free`: `leaks` counts them"));
+        }
+    }
+    Ok(match lives.len() {
+        0 => "no log record comes later".to_owned(),
+        _ => "no log record and no connection comes later".to_owned(),
+    })
 }

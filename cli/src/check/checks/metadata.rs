@@ -1,7 +1,7 @@
 //! The metadata of the file, and whether this host can load the plugin.
 
 use jackfield::forward::OptionsSchema;
-use jackfield_loader::{ForeignText, Inspection, PanicStrategy, Refusal};
+use jackfield_loader::{ForeignText, Inspection, PanicStrategy, Refusal, count};
 use serde_json::Value;
 
 use crate::check::{
@@ -75,8 +75,8 @@ fn verdict(it: &Inspection, own_process: bool) -> CheckResult {
 fn panics(it: &Inspection, own_process: bool) -> CheckResult {
     match it.metadata.panic {
         PanicStrategy::Abort if own_process => Err(skip(OWN_PROCESS)),
-        PanicStrategy::Unwind => Ok("panics unwind, and are caught at the boundary".to_owned()),
-        PanicStrategy::None => Ok(format!("{} has no panics", it.metadata.language)),
+        PanicStrategy::Unwind => Ok("the metadata says that panics unwind".to_owned()),
+        PanicStrategy::None => Ok(format!("the metadata says that {} has no panics", it.metadata.language)),
         _ => Err(fail(
             "a panic ends the tool's process",
             "build the release profile with panic = \"unwind\", so that a panic costs one instance and not the tool",
@@ -95,7 +95,7 @@ fn schema(it: &Inspection) -> CheckResult {
         return Err(fail("it is not the schema of an object", advice));
     }
     let options = value.get("properties").and_then(Value::as_object).map_or(0, serde_json::Map::len);
-    Ok(format!("{options} options"))
+    Ok(count(options, "option"))
 }
 
 /// Compares the tables with the metadata. Runs in the child.

@@ -1,8 +1,10 @@
 //! The optional tables of a plugin: deletion and diagnostics.
 
+use std::{net::SocketAddr, time::Duration};
+
 use jackfield_loader::{
-    conformance::{Answer, Terms},
-    plugin_api::{abi, deletion, diagnostics},
+    conformance::{Answer, Instance, Terms},
+    plugin_api::{Outcome, abi, deletion, diagnostics},
 };
 
 use crate::check::{
@@ -13,19 +15,31 @@ use crate::check::{
 
 const NO_TABLE: &str = "the plugin does not offer it";
 
+const SENT: &str = "sent";
+const REACHABLE: &str = "reachable";
+const UNREACHABLE: &str = "unreachable";
+
 pub(super) fn deletion(harness: &Harness) -> CheckResult {
-    let (instance, _) = fake_platform::open_at_or_configured(harness, fake_platform::closed_address()?)?;
+    let (instance, is_away) =
+        fake_platform::open_at_or_configured(harness, fake_platform::closed_address()?)?;
     let terms = Terms::new(SHORT);
     let machine = "00000000000000000000000000000000";
     let answer = instance.request_deletion(machine, &sample_events::ordinary(1), &terms);
     let answer = answer.ok_or_else(|| skip(NO_TABLE))?;
     harness::judge("request", &answer, &terms)?;
     let words = [
-        (deletion::DELETION_SENT, "sent"),
+        (deletion::DELETION_SENT, SENT),
         (deletion::DELETION_UNSUPPORTED, "unsupported"),
         (deletion::DELETION_FAILED, "failed"),
     ];
     let word = explained("request", &answer, "DELETION_", &words)?;
+    let can_know = harness.subject.plugin().metadata().acknowledges;
+    if word == SENT && is_away && can_know {
+        return Err(fail(
+            "the request is reported as sent to a platform that is away",
+            "answer DELETION_SENT when the platform has taken the request, and DELETION_FAILED when it has not",
+        ));
+    }
     harness::end(instance)?;
     Ok(format!("{word}: {}", harness::said(&answer)))
 }
@@ -62,29 +76,64 @@ pub(super) fn preview(harness: &Harness) -> CheckResult {
 }
 
 pub(super) fn probe(harness: &Harness) -> CheckResult {
+    let (away, silent) = (fake_platform::closed_address()?, SilentPlatform::start()?);
     let mut seen = Vec::new();
-    let silent = SilentPlatform::start()?;
+    for (address, platform) in
+        [(away, "by a platform that is away"), (silent.address()?, "by a platform that does not answer")]
+    {
+        let (instance, is_placed) = fake_platform::open_at_or_configured(harness, address)?;
+        while silent.was_contacted() {}
+        let (word, took) = probed(&instance)?;
+        // A platform that accepts a connection may be all that can be told.
+        if word == REACHABLE && is_placed && (address == away || !silent.was_contacted()) {
+            return Err(fail(
+                format!("`probe` says that the platform is reachable, {platform}"),
+                "answer PROBE_REACHABLE when the platform has answered, and PROBE_UNSUPPORTED when that can't be found out",
+            ));
+        }
+        harness::end(instance)?;
+        let platform = if is_placed { format!(" {platform}") } else { String::new() };
+        seen.push(format!("{word} after {}{platform}", harness::seconds(took)));
+    }
+    seen.dedup();
+    if let Some(word) = harness.task.answering.map(|at| probed_answering(harness, at)).transpose()?.flatten()
+    {
+        seen.push(format!("{word} by one that answers"));
+    }
+    Ok(seen.join(", "))
+}
+
+/// The answer of a probe in a word, and its time.
+fn probed(instance: &Instance) -> Result<(&'static str, Duration), CheckError> {
     let words = [
-        (diagnostics::PROBE_REACHABLE, "reachable"),
-        (diagnostics::PROBE_UNREACHABLE, "unreachable"),
+        (diagnostics::PROBE_REACHABLE, REACHABLE),
+        (diagnostics::PROBE_UNREACHABLE, UNREACHABLE),
         (diagnostics::PROBE_REFUSED, "refused"),
         (diagnostics::PROBE_UNSUPPORTED, "unsupported"),
     ];
-    for (address, platform) in [
-        (fake_platform::closed_address()?, " by a platform that is away"),
-        (silent.address()?, " by a platform that does not answer"),
-    ] {
-        let (instance, is_placed) = fake_platform::open_at_or_configured(harness, address)?;
-        let platform = if is_placed { platform } else { "" };
-        let terms = Terms::new(SHORT);
-        let answer = instance.probe(&terms).ok_or_else(|| skip(NO_TABLE))?;
-        harness::judge("probe", &answer, &terms)?;
-        let word = explained("probe", &answer, "PROBE_", &words)?;
-        harness::end(instance)?;
-        seen.push(format!("{word} after {}{platform}", harness::seconds(answer.took)));
+    let terms = Terms::new(SHORT);
+    let answer = instance.probe(&terms).ok_or_else(|| skip(NO_TABLE))?;
+    harness::judge("probe", &answer, &terms)?;
+    Ok((explained("probe", &answer, "PROBE_", &words)?, answer.took))
+}
+
+/// The same of the kit's platform that answers, if it is one to the plugin: events are delivered to it.
+fn probed_answering(harness: &Harness, address: SocketAddr) -> Result<Option<&'static str>, CheckError> {
+    let instance = match fake_platform::open_at(harness, address) {
+        Err(CheckError::Skipped(_)) => return Ok(None),
+        opened => opened?,
+    };
+    let answer = harness::send_ordinary(&instance, 1, TIMEOUT)?;
+    let delivers = answer.outcomes.contains(&Some(Outcome::Delivered));
+    let word = if delivers { Some(probed(&instance)?.0) } else { None };
+    harness::end(instance)?;
+    if word == Some(UNREACHABLE) {
+        return Err(fail(
+            "`probe` says that the platform is unreachable to which `send` delivers",
+            "ask the platform as `send` does, or answer PROBE_UNSUPPORTED",
+        ));
     }
-    seen.dedup();
-    Ok(seen.join(", "))
+    Ok(word)
 }
 
 /// The word for the number in the answer, which the plugin has to explain.

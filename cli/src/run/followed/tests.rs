@@ -117,11 +117,11 @@ fn a_compressed_file_that_was_renamed_is_not_read_as_lines() {
     let folder = tempfile::tempdir().expect("room");
     let input = folder.path().join("input");
     fs::write(&input, [&[0x1f, 0x8b][..], &[0; 100]].concat()).expect("room");
-    let of = identity(&fs::metadata(&input).expect("there"));
+    let of = identity_at(&input).expect("there");
     let mut position = Position::open(&folder.path().join("state")).expect("room");
     position.set(of, 10);
     fs::rename(&input, folder.path().join("input.1")).expect("renamed");
     fs::write(&input, "one\n").expect("room");
     let RegularFile::Followed(file) = resume(&input, position).expect("there") else { panic!("compressed") };
-    assert_eq!(file.position.of, identity(&fs::metadata(&input).expect("there")));
+    assert_eq!(file.position.of, identity_at(&input).expect("there"));
 }

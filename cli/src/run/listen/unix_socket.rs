@@ -16,9 +16,7 @@ use jackfield_loader::files;
 use rustix::{
     fs::{Mode, fchmod},
     io::Errno,
-    net::{
-        AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind as bind_to, connect, listen, socket_with,
-    },
+    net::{AddressFamily, SocketAddrUnix, SocketType, bind as bind_to, connect, listen},
 };
 
 /// Connections that wait until they are accepted.
@@ -40,7 +38,23 @@ impl Drop for SocketFile {
 }
 
 fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    fs::symlink_metadata(path).map(|found| files::identity(&found))
+    fs::symlink_metadata(path).map(|found| files::identity_of(&found))
+}
+
+/// A socket that no child inherits. One whose queue is full must not hold up the start.
+#[cfg(not(target_vendor = "apple"))]
+fn unconnected() -> Result<OwnedFd, Errno> {
+    use rustix::net::{SocketFlags, socket_with};
+    socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)
+}
+
+/// As elsewhere, in three calls: there are no flags for it.
+#[cfg(target_vendor = "apple")]
+fn unconnected() -> Result<OwnedFd, Errno> {
+    let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
+    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&socket, true)?;
+    Ok(socket)
 }
 
 /// Listens at `path`. A socket without a process, which a run that was killed leaves behind, is replaced.
@@ -50,22 +64,13 @@ pub(super) fn bind(path: &Path) -> Result<(UnixListener, SocketFile), String> {
     let address = SocketAddrUnix::new(path).map_err(|_| {
         "the path is too long for a socket, which has at most 107 bytes: name a shorter one".to_owned()
     })?;
-    // A socket whose queue is full must not hold up the start.
-    let socket = || {
-        socket_with(
-            AddressFamily::UNIX,
-            SocketType::STREAM,
-            SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
-            None,
-        )
-    };
     if let Ok(found) = fs::symlink_metadata(path) {
         judge()?;
         if !found.file_type().is_socket() {
             let found = if found.is_file() { "a file" } else { files::kind(found.file_type()) };
             return Err(format!("expected a socket or nothing, found {found}: name another path"));
         }
-        match connect(&socket().map_err(failed)?, &address) {
+        match connect(&unconnected().map_err(failed)?, &address) {
             Err(Errno::CONNREFUSED) => files::remove(path).map_err(|error| error.to_string())?,
             Ok(()) | Err(Errno::AGAIN) => {
                 return Err("another process listens there: end that one, or name another path".to_owned());
@@ -73,7 +78,7 @@ pub(super) fn bind(path: &Path) -> Result<(UnixListener, SocketFile), String> {
             Err(error) => return Err(failed(error)),
         }
     }
-    let socket: OwnedFd = socket().map_err(failed)?;
+    let socket: OwnedFd = unconnected().map_err(failed)?;
     // On Linux the file has this mode from the start on; elsewhere the mode of a socket can't be set before it is bound.
     let _ = fchmod(&socket, Mode::RUSR | Mode::WUSR);
     bind_to(&socket, &address).map_err(failed)?;

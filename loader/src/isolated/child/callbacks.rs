@@ -1,8 +1,6 @@
 //! The functions that a plugin may call during a call, from any thread. Each sends a record to the host.
 
 use std::ffi::c_void;
-use std::io::Write as _;
-use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
@@ -11,6 +9,7 @@ use jackfield_plugin_api::{abi, diagnostics::PreviewSink};
 
 use super::super::protocol::{LONGEST, Record, record};
 use super::super::shared_memory::SharedMemory;
+use super::super::system::ChildWaker;
 use crate::boundary::process::lock;
 use crate::boundary::text::{self, REASON_LIMIT};
 
@@ -21,7 +20,7 @@ const PLACE_BITS: u32 = 5;
 static PLACES: OnceLock<Vec<ChannelEnd>> = OnceLock::new();
 
 pub(super) struct ChannelEnd {
-    pub(super) wake_up: UnixStream,
+    pub(super) waker: ChildWaker,
     out: Mutex<Out>,
     /// The context of the running call, or 0.
     current: AtomicUsize,
@@ -35,10 +34,10 @@ pub(super) struct Out {
     shown: usize,
 }
 
-pub(super) fn install(ends: Vec<(UnixStream, SharedMemory)>) -> &'static [ChannelEnd] {
+pub(super) fn install(ends: Vec<(ChildWaker, SharedMemory)>) -> &'static [ChannelEnd] {
     PLACES.get_or_init(|| {
-        let place = |(wake_up, memory)| ChannelEnd {
-            wake_up,
+        let place = |(waker, memory)| ChannelEnd {
+            waker,
             out: Mutex::new(Out { memory, put: 0, shown: 0 }),
             current: AtomicUsize::new(0),
         };
@@ -73,8 +72,7 @@ impl ChannelEnd {
 
     fn wake(&self, out: &Out) {
         if out.memory.wake_host() {
-            // An error means that the host has ended, or that the full socket wakes it already.
-            let _ = (&self.wake_up).write(&[1]);
+            self.waker.wake();
         }
     }
 

@@ -3,19 +3,16 @@
 mod callbacks;
 
 use std::fmt;
-use std::io::{Read as _, Write as _};
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
+use std::io::Write as _;
 use std::path::Path;
-use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use jackfield_plugin_api::abi::{self, Status};
-use rustix::process::Signal;
 
 use self::callbacks::ChannelEnd;
 use super::protocol::{self, BUILD, LONGEST_TEXT, Record, Setup, log_record, record};
 use super::shared_memory::{RequestHeader, SharedMemory};
+use super::system::{self, ChildControl, ChildWaker};
 use crate::boundary::batch::no_events;
 use crate::boundary::host_services::HostHandle;
 use crate::boundary::log;
@@ -28,13 +25,10 @@ use crate::library::built_in::BuiltInPlugin;
 use crate::library::content::Content;
 use crate::load::loaded_libraries;
 use crate::load::tables::{Abilities, Arguments, Function, PluginTables};
-use crate::reexec::Inherited;
-use crate::reexec::entry::NOT_A_CHILD;
+use crate::reexec::entry::{NOT_A_CHILD, ORPHANED};
+use crate::reexec::{Inherited, OwnedHandle};
 
 pub(super) const JOB: &str = "child";
-
-/// The exit code of a child whose host has ended.
-const ORPHANED: i32 = 0;
 
 /// The plugin, once its backend is open.
 struct OpenBackend {
@@ -51,20 +45,21 @@ static OPEN: OnceLock<OpenBackend> = OnceLock::new();
 static HOST: OnceLock<HostHandle> = OnceLock::new();
 
 pub(super) fn run(inherited: Inherited) -> i32 {
-    end_with_parent();
+    system::end_with_parent();
     let mut files = inherited.files.into_iter();
-    let (Some(plugin), Some(control)) = (files.next(), files.next()) else { return NOT_A_CHILD };
+    let Some(plugin) = files.next() else { return NOT_A_CHILD };
+    let Some(control) = ChildControl::take(&mut files) else { return NOT_A_CHILD };
     let mut ends = Vec::new();
-    while let (Some(wake_up), Some(memory)) = (files.next(), files.next()) {
-        let Ok(memory) = SharedMemory::map(memory) else { return NOT_A_CHILD };
+    while let Some(waker) = ChildWaker::take(&mut files) {
+        let Some(Ok(memory)) = files.next().map(SharedMemory::map) else { return NOT_A_CHILD };
         memory.begin();
-        ends.push((UnixStream::from(wake_up), memory));
+        ends.push((waker, memory));
     }
     let places = callbacks::install(ends);
     let Some(first) = places.first() else { return NOT_A_CHILD };
     // The first request opens the backend, on this thread.
     let mut server = CallServer { number: 0, place: 0, end: first, spin: Spin::new() };
-    let mut handed = Some((plugin, UnixStream::from(control)));
+    let mut handed = Some((plugin, control));
     server.serve(&mut |setup, context, request| {
         let status = open(handed.take(), setup, first, context, request);
         if status == abi::STATUS_OK {
@@ -80,62 +75,20 @@ pub(super) fn run(inherited: Inherited) -> i32 {
     ORPHANED
 }
 
-/// Makes this process end with the host's thread that started it, and forked processes with this one.
-fn end_with_parent() {
-    unsafe extern "C" {
-        /// `pthread.h`. Every version of the C library has it.
-        fn pthread_atfork(
-            prepare: Option<unsafe extern "C" fn()>,
-            parent: Option<unsafe extern "C" fn()>,
-            child: Option<unsafe extern "C" fn()>,
-        ) -> libc::c_int;
-    }
-    /// The process that forks.
-    static FORKING: AtomicI32 = AtomicI32::new(0);
-    unsafe extern "C" fn forks() {
-        // SAFETY: a plain system call.
-        FORKING.store(unsafe { libc::getpid() }, Ordering::Relaxed);
-    }
-    unsafe extern "C" fn forked() {
-        // SAFETY: plain system calls, which are allowed between fork and exec.
-        unsafe {
-            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-            // If the parent has ended already, as a daemon's parent does, the kernel sends no signal.
-            if libc::getppid() != FORKING.load(Ordering::Relaxed) {
-                libc::_exit(ORPHANED);
-            }
-        }
-    }
-    let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
-    // The host finds what is below this process, and kills it with it.
-    crate::reexec::adopt_orphans();
-    // SAFETY: the functions are safe before a fork and in a forked child, and are never unmapped.
-    unsafe { pthread_atfork(Some(forks), None, Some(forked)) };
-}
-
 /// Starts a thread that watches the host, and sends the log to the host. `None` if no thread can be started.
-fn watch(control: UnixStream) -> Option<()> {
-    let reader = control.try_clone().ok()?;
-    let writer = Mutex::new(control);
+fn watch(control: ChildControl) -> Option<()> {
+    let writer = Mutex::new(control.log().ok()?);
     log::relay_to(move |level, target, message| {
         let record = log_record(level, target, message);
         let _ = lock(&writer).write_all(&record);
     });
     let watch = move || {
-        let mut reader = reader;
-        let mut word = [0; 1];
-        loop {
-            match reader.read(&mut word) {
-                Ok(1..) if word == *b"c" => {
-                    if let Some(host) = HOST.get() {
-                        host.cancel();
-                    }
-                }
-                Ok(1..) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                _ => exit(ORPHANED),
+        while control.wait() {
+            if let Some(host) = HOST.get() {
+                host.cancel();
             }
         }
+        exit(ORPHANED)
     };
     thread("watch").stack_size(SMALL_STACK).spawn(watch).ok()?;
     Some(())
@@ -180,12 +133,8 @@ impl CallServer {
                 return true;
             }
             end.lock().memory.child_sleeps(true);
-            if !has_request() {
-                match (&end.wake_up).read(&mut [0; 64]) {
-                    Ok(1..) => {}
-                    Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                    _ => return false,
-                }
+            if !has_request() && !end.waker.sleep() {
+                return false;
             }
             end.lock().memory.child_sleeps(false);
         }
@@ -226,9 +175,9 @@ impl CallServer {
     }
 }
 
-/// Loads the plugin and opens its backend. `handed` are the first two descriptors, for the first call.
+/// Loads the plugin and opens its backend. `handed` is what the first call needs of the child's files.
 fn open(
-    handed: Option<(OwnedFd, UnixStream)>,
+    handed: Option<(OwnedHandle, ChildControl)>,
     setup: &str,
     end: &ChannelEnd,
     context: usize,
@@ -264,8 +213,8 @@ fn open(
 /// Applies limits and sandbox to this process, then loads the plugin and checks its tables. Another thread
 /// would keep its rights, so none is started before.
 fn load(
-    plugin: OwnedFd,
-    control: UnixStream,
+    plugin: OwnedHandle,
+    control: ChildControl,
     setup: &str,
     level: u32,
 ) -> Result<(Setup, PluginTables), (Stage, String)> {
@@ -276,8 +225,7 @@ fn load(
     if setup.build != BUILD {
         return Err(versions(&format_args!("{}, {BUILD}", setup.build)));
     }
-    // If the host ended before `end_with_parent`, the kernel sends no signal.
-    if std::os::unix::process::parent_id() != setup.parent {
+    if !system::has_parent(setup.parent) {
         exit(ORPHANED);
     }
     setup.limits.apply().map_err(|error| (Stage::Sandbox, error.to_string()))?;

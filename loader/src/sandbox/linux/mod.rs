@@ -17,7 +17,7 @@ use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
 use super::Sandbox;
 use super::error::SandboxError;
-use crate::files::open::identity;
+use crate::files::open::{identity, identity_of};
 use crate::files::way::way;
 
 /// The newest version of landlock that is applied, as far as the kernel has it. Version 9 would also restrict
@@ -103,7 +103,7 @@ impl<'a> Writable<'a> {
     fn of(sandbox: &'a Sandbox) -> Self {
         let folder = |path: &'a PathBuf| {
             let found = fs::metadata(path).ok().filter(fs::Metadata::is_dir)?;
-            Some((&**path, identity(&found)))
+            Some((&**path, identity_of(&found)))
         };
         Self(sandbox.write.iter().filter_map(folder).collect())
     }
@@ -112,7 +112,7 @@ impl<'a> Writable<'a> {
     fn leads_to(&self, path: &Path) -> Option<&'a Path> {
         let folders = way(path).map(|way| way.folders).unwrap_or_default();
         folders.iter().find_map(|folder| {
-            let passed = identity(&folder.handle.metadata().ok()?);
+            let passed = identity(&folder.handle).ok()?;
             self.0.iter().find(|(_, writable)| *writable == passed).map(|(path, _)| *path)
         })
     }

@@ -175,6 +175,11 @@ type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 /// Denies the calls to this thread and its children. A call by another ABI ends the process. `network` is that of the
 /// sandbox.
 pub(super) fn deny(network: Option<&[u16]>) -> Result<(), seccompiler::Error> {
+    programs(network)?.iter().try_for_each(|program| apply_filter(program))
+}
+
+/// The filters, in the order in which they are applied. Of several refusals the last one counts.
+fn programs(network: Option<&[u16]>) -> Result<[BpfProgram; 4], seccompiler::Error> {
     let mut rules: Rules =
         [PROGRAMS, FORKS, PROCESSES, KERNEL, WATCHES, MEMORY, SHARED, VIEWS, MACHINE, METADATA, OLD]
             .iter()
@@ -203,30 +208,27 @@ pub(super) fn deny(network: Option<&[u16]>) -> Result<(), seccompiler::Error> {
     // error as the next mask. So the call returns 0 and changes nothing.
     let lowered = OTHERS_WRITE.iter().map(|bit| when(&[(0, MaskedEq(*bit), 0)])).collect::<Result<_, _>>()?;
     let ignored: Rules = [(libc::SYS_umask, lowered)].into();
-    refuse(ignored, 0)?;
-    refuse(absent, libc::ENOSYS)?;
-    refuse_newer()?;
-    refuse(rules, libc::EPERM)
+    Ok([refuse(ignored, 0)?, refuse(absent, libc::ENOSYS)?, refuse_newer(), refuse(rules, libc::EPERM)?])
 }
 
-fn refuse(rules: Rules, error: i32) -> Result<(), seccompiler::Error> {
+fn refuse(rules: Rules, error: i32) -> Result<BpfProgram, seccompiler::Error> {
     let refusal = SeccompAction::Errno(error.unsigned_abs());
     let filter = SeccompFilter::new(rules, SeccompAction::Allow, refusal, env::consts::ARCH.try_into()?)?;
-    apply_filter(&BpfProgram::try_from(filter)?)
+    Ok(filter.try_into()?)
 }
 
 /// Takes away the calls whose numbers are higher than [`NEWEST`], as on a kernel that does not have them. Those of the ABI
 /// x32, which some kernels for x86-64 have, are among them.
-fn refuse_newer() -> Result<(), seccompiler::Error> {
+fn refuse_newer() -> BpfProgram {
     let instruction = |code: u32, jf, k| sock_filter { code: code as u16, jt: 0, jf, k };
     let refusal = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs();
-    apply_filter(&[
+    vec![
         // The number of the call is what the kernel describes a call with first.
         instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0),
         instruction(libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K, 1, NEWEST as u32),
         instruction(libc::BPF_RET | libc::BPF_K, 0, refusal),
         instruction(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ALLOW),
-    ])
+    ]
 }
 
 /// A rule for a call whose arguments meet all conditions: index, comparison, and number.
@@ -388,4 +390,105 @@ fn controls() -> Result<Vec<SeccompRule>, seccompiler::Error> {
     .iter()
     .map(|request| when(&[(1, Eq, *request)]))
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// A row for each system call of either architecture: name, number of x86-64, number of aarch64, what becomes of it.
+    /// Names and numbers are those of the headers of Linux 6.1, and of newer kernels up to 6.17.
+    const CALLS: &str = include_str!("calls.tsv");
+
+    /// The architecture as the kernel describes it: `AUDIT_ARCH_X86_64`, `AUDIT_ARCH_AARCH64`.
+    const AUDIT: u32 = if cfg!(target_arch = "x86_64") { 0xc000_003e } else { 0xc000_00b7 };
+    const COLUMN: usize = if cfg!(target_arch = "x86_64") { 1 } else { 2 };
+
+    /// What the kernel does with a call, by the classic BPF of all filters: of several refusals that of the last filter.
+    fn verdict(programs: &[BpfProgram], number: u32, argument: u64) -> u32 {
+        // struct seccomp_data: number, architecture, instruction pointer, six arguments.
+        let mut data = vec![number, AUDIT, 0, 0];
+        (0..6).for_each(|_| data.extend([argument as u32, (argument >> 32) as u32]));
+        let results = programs.iter().rev().map(|program| run(program, &data));
+        results.min_by_key(|result| result & libc::SECCOMP_RET_ACTION_FULL).expect("there are filters")
+    }
+
+    /// The machine of `filter.rst` of the kernel, as far as these filters use it.
+    fn run(program: &[sock_filter], data: &[u32]) -> u32 {
+        let (mut accumulator, mut at) = (0_u32, 0);
+        loop {
+            let it = &program[at];
+            at += 1;
+            let jump = |met: bool| usize::from(if met { it.jt } else { it.jf });
+            match u32::from(it.code) {
+                0x20 => accumulator = data[it.k as usize / 4],
+                0x54 => accumulator &= it.k,
+                0x05 => at += it.k as usize,
+                0x15 => at += jump(accumulator == it.k),
+                0x25 => at += jump(accumulator > it.k),
+                0x35 => at += jump(accumulator >= it.k),
+                0x06 => return it.k,
+                code => panic!("an instruction that is not known here: {code:#x}"),
+            }
+        }
+    }
+
+    /// The verdicts on a call with several arguments, in a fixed order.
+    fn verdicts(programs: &[BpfProgram], number: u32) -> String {
+        const TIOCSTI: u64 = 0x5412;
+        let thread = u64::from(libc::CLONE_THREAD.unsigned_abs());
+        let all = [0, 1, thread, TIOCSTI, u64::MAX];
+        let found: BTreeSet<_> = all
+            .map(|argument| match verdict(programs, number, argument) {
+                libc::SECCOMP_RET_ALLOW => "allowed".to_owned(),
+                it if it & libc::SECCOMP_RET_ACTION_FULL == libc::SECCOMP_RET_ERRNO => {
+                    match (it & libc::SECCOMP_RET_DATA).cast_signed() {
+                        0 => "ignored".to_owned(),
+                        libc::EPERM => "EPERM".to_owned(),
+                        libc::ENOSYS => "ENOSYS".to_owned(),
+                        other => other.to_string(),
+                    }
+                }
+                it => format!("{it:#x}"),
+            })
+            .into();
+        Vec::from_iter(found).join(" or ")
+    }
+
+    #[test]
+    fn each_system_call_is_judged_alike_on_x86_64_and_aarch64() {
+        // With a network the filters refuse the most.
+        let programs = programs(Some(&[443])).unwrap();
+        let mut known = BTreeSet::new();
+        let mut now = String::new();
+        for row in CALLS.lines() {
+            let row: Vec<&str> = row.split('\t').collect();
+            let [name, x86_64, aarch64, said] = row[..] else { panic!("not a row: {row:?}") };
+            let judged = match row[COLUMN] {
+                "-" => said.to_owned(),
+                number => {
+                    let number = number.parse().unwrap();
+                    assert!(known.insert(number), "{number} twice");
+                    verdicts(&programs, number)
+                }
+            };
+            now += &format!("{name}\t{x86_64}\t{aarch64}\t{judged}\n");
+        }
+        let different: Vec<_> =
+            CALLS.lines().zip(now.lines()).filter(|(said, judged)| said != judged).collect();
+        assert!(
+            different.is_empty(),
+            "calls.tsv has the left, the filters the right:\n{different:#?}\n{now}"
+        );
+        // What has no name here has none in the kernel, and is left to it, but for what is newer than the lists.
+        let highest = u32::try_from(NEWEST).unwrap();
+        for number in (0..=highest).filter(|number| !known.contains(number)) {
+            assert_eq!(verdicts(&programs, number), "allowed", "{number}");
+        }
+        for number in [highest + 1, 1000, 0x4000_0000] {
+            assert_eq!(verdicts(&programs, number), "ENOSYS", "{number}");
+        }
+    }
 }

@@ -1,14 +1,13 @@
 //! Folders and files by their paths, with the standard library alone.
 
 use std::{
-    ffi::OsString,
     fs,
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
     sync::Mutex,
 };
 
-use jackfield_loader::files::{Access, create_folder, open, try_lock};
+use jackfield_loader::files::{self, Access, Owner, create_folder, judge, open, rename, try_lock, unlock};
 
 use crate::spool::fs::{Entry, Facts, File, Folder, FolderError};
 
@@ -19,7 +18,6 @@ pub(super) struct PathFolder(PathBuf);
 struct PathFile {
     path: PathBuf,
     file: Mutex<fs::File>,
-    lock: Mutex<Option<fs::File>>,
 }
 
 pub(super) fn open_folder(path: &Path, create: bool) -> Result<PathFolder, FolderError> {
@@ -27,17 +25,16 @@ pub(super) fn open_folder(path: &Path, create: bool) -> Result<PathFolder, Folde
         create_folder(path).map_err(FolderError::Io)?;
     }
     match fs::symlink_metadata(path) {
-        Ok(found) if found.is_dir() => Ok(PathFolder(path.to_owned())),
+        Ok(found) if found.is_dir() => {
+            let facts = files::Facts::at(path).map_err(FolderError::Io)?;
+            judge(&facts, Owner::User, path)
+                .map_err(|untrusted| FolderError::Refused(untrusted.to_string()))?;
+            Ok(PathFolder(path.to_owned()))
+        }
         Ok(_) => Err(FolderError::Refused("expected a folder, found a file or a symbolic link".into())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(FolderError::Missing),
         Err(error) => Err(FolderError::Io(error)),
     }
-}
-
-fn lock_path(path: &Path) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(".lock");
-    name.into()
 }
 
 fn held<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -48,7 +45,7 @@ impl PathFolder {
     fn open_with(&self, name: &str, access: Access) -> io::Result<Box<dyn File>> {
         let path = self.0.join(name);
         let file = open(&path, access)?;
-        Ok(Box::new(PathFile { path, file: Mutex::new(file), lock: Mutex::new(None) }))
+        Ok(Box::new(PathFile { path, file: Mutex::new(file) }))
     }
 }
 
@@ -77,19 +74,12 @@ impl Folder for PathFolder {
         self.open_with(name, Access::AppendNew)
     }
 
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "one step of the spool, which knows what a crash after it leaves"
-    )]
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        fs::rename(self.0.join(from), self.0.join(to))
+        rename(&self.0.join(from), &self.0.join(to))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        let path = self.0.join(name);
-        fs::remove_file(&path)?;
-        _ = fs::remove_file(lock_path(&path));
-        Ok(())
+        fs::remove_file(self.0.join(name))
     }
 }
 
@@ -105,20 +95,16 @@ impl File for PathFile {
     }
 
     fn truncate(&self, len: u64) -> io::Result<()> {
-        held(&self.file).set_len(len)
+        // A handle for appending can't shorten a file of Windows.
+        open(&self.path, Access::Write)?.set_len(len)
     }
 
     fn try_lock(&self) -> io::Result<bool> {
-        let beside = open(&lock_path(&self.path), Access::Write)?;
-        let ours = try_lock(&beside)?;
-        if ours {
-            *held(&self.lock) = Some(beside);
-        }
-        Ok(ours)
+        try_lock(&held(&self.file))
     }
 
     fn unlock(&self) -> io::Result<()> {
-        held(&self.lock).take().map_or(Ok(()), |beside| beside.unlock())
+        unlock(&held(&self.file))
     }
 
     fn facts(&self) -> io::Result<Facts> {

@@ -34,7 +34,8 @@ pub(super) fn open_folder(path: &Path, create: bool) -> Result<UnixFolder, Folde
         error => FolderError::Refused(error.to_string()),
     })?;
     let found = folder.metadata().map_err(FolderError::Io)?;
-    files::judge(&found, Owner::User, path)
+    let facts = files::Facts::of_file(&folder).map_err(FolderError::Io)?;
+    files::judge(&facts, Owner::User, path)
         .map_err(|untrusted| FolderError::Refused(untrusted.to_string()))?;
     if found.mode() & 0o055 != 0 {
         // The files in it are private anyway; their names and sizes need not be public either.
@@ -105,7 +106,7 @@ impl File for UnixFile {
     }
 
     fn unlock(&self) -> io::Result<()> {
-        self.0.file().unlock()
+        files::unlock(self.0.file())
     }
 
     fn facts(&self) -> io::Result<Facts> {

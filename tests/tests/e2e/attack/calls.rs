@@ -3,10 +3,9 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
 };
 
-use jackfield_tests::{calls, calls_launcher, system_calls};
+use jackfield_tests::{calls, calls_launcher, system_calls, workspace};
 
 use crate::site::{Site, backend, events, start};
 
@@ -178,7 +177,7 @@ fn by_network() -> Vec<Case> {
 
 /// The first cells of the rows of the table in the documentation whose heading begins so.
 fn documented(heading: &str) -> BTreeSet<String> {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/security.md");
+    let page = workspace().join("docs/security.md");
     let page = fs::read_to_string(page).expect("docs/security.md");
     let heading = format!("| {heading} |");
     let (_, table) = page.split_once(&heading).unwrap_or_else(|| panic!("no table begins with {heading}"));

@@ -10,12 +10,9 @@ use std::{
 };
 
 use jackfield_test_support::{LONG, wait_for};
-use jackfield_tests::peers::prometheus;
+use jackfield_tests::{pages::blocks_of_page, peers::prometheus};
 
-use crate::{
-    docs::blocks_of_page,
-    package::{package, scratch_root},
-};
+use crate::package::{package, scratch_root};
 
 pub(crate) const PAGE: &str = "docs/first-hour.md";
 /// The line after the output of a command.

@@ -4,7 +4,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     io::Write as _,
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,7 +15,7 @@ use jackfield_tests::{
         http::{HttpServer, Reply},
         prometheus,
     },
-    plugin,
+    plugin, workspace,
 };
 
 use super::{get, listening};
@@ -178,8 +177,7 @@ fn restarts_of_an_isolated_plugin_are_counted() {
 }
 
 fn page(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").join(name);
-    fs::read_to_string(path).expect("a page")
+    fs::read_to_string(workspace().join(name)).expect("a page")
 }
 
 /// The names of metrics in a text.

@@ -1,6 +1,6 @@
 //! Keys: made here and by minisign, with a password and without.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Stdio};
+use std::{fs, os::unix::fs::PermissionsExt as _, process::Stdio};
 
 use super::{SIGNATURE, chmod, comment, configure, keygen, minisign, refusal, sends, sign, site};
 use crate::site::start;
@@ -84,10 +84,7 @@ fn a_password_is_asked_for_on_the_terminal() {
     let site = site("");
     let on_a_terminal = |arguments: &str, typed: &str| {
         let words = format!("'{}' {arguments}", jackfield_tests::cli().display());
-        let arguments = ["--quiet", "--return", "--command", &words, "/dev/null"];
-        let mut command = site.command_of(Path::new("script"), &arguments);
-        command.env("SHELL", "/bin/sh").env("TERM", "dumb").stdin(Stdio::piped());
-        let mut running = start(&mut command);
+        let mut running = start(site.on_a_terminal(&words).stdin(Stdio::piped()));
         running.feed(typed.into());
         running.end()
     };

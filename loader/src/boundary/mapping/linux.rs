@@ -1,28 +1,27 @@
-//! A memfd that is mapped into this process.
+//! A memfd.
 
 use std::fs::File;
 use std::ops::Deref;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::{io, ptr, slice};
 
-use rustix::fs::{SealFlags, fcntl_get_seals};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, ftruncate, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
-/// The mapping of a whole memfd, which ends with the value. The kernel chooses the address, which is aligned to a page.
-pub(crate) struct Mapping {
-    base: *mut u8,
-    len: usize,
+use super::view::Mapping;
+
+/// Memory to share, of this length. Nobody can change the length.
+pub(crate) fn memory(len: usize) -> io::Result<OwnedFd> {
+    let memfd = memfd_create(c"jackfield-calls", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    ftruncate(&memfd, len as u64)?;
+    fcntl_add_seals(&memfd, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+    Ok(memfd)
 }
 
-// SAFETY: the mapping lives as long as the value, on any thread. The type gives nothing but a pointer.
-unsafe impl Send for Mapping {}
-// SAFETY: as above.
-unsafe impl Sync for Mapping {}
-
 impl Mapping {
-    /// Maps the first `len` bytes of `memfd`, which must not become shorter, to read and write what other processes read and
-    /// write.
-    pub(crate) fn shared(memfd: impl AsFd, len: usize) -> io::Result<Self> {
+    /// Maps a memory, which must not become shorter, to read and write what other processes read and write.
+    pub(crate) fn shared(memfd: &OwnedFd) -> io::Result<Self> {
+        let len = length(&File::from(memfd.try_clone()?))?;
         Self::new(memfd, len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED)
     }
 
@@ -36,12 +35,6 @@ impl Mapping {
         Ok(Self { base: base.cast(), len })
     }
 
-    /// Memory of this process in the place of a mapping, for an interpreter that has none. The value must not be dropped.
-    #[cfg(test)]
-    pub(crate) const fn of_memory(base: *mut u8, len: usize) -> Self {
-        Self { base, len }
-    }
-
     /// Takes the right to write from this process: a write ends it.
     #[cfg(feature = "conformance")]
     pub(crate) fn protect(&self) -> io::Result<()> {
@@ -49,12 +42,22 @@ impl Mapping {
         Ok(unsafe { rustix::mm::mprotect(self.base.cast(), self.len, rustix::mm::MprotectFlags::READ) }?)
     }
 
-    pub(crate) const fn base(&self) -> *mut u8 {
-        self.base
+    /// Takes every right to use `len` bytes from `at` on, both multiples of a page's size: a use of them ends the process.
+    #[cfg(feature = "conformance")]
+    pub(crate) fn close(&self, at: usize, len: usize) -> io::Result<()> {
+        if at.checked_add(len).is_none_or(|end| end > self.len) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        // SAFETY: the range lies within the mapping, and nobody has a reference to it.
+        Ok(unsafe {
+            rustix::mm::mprotect(self.base.add(at).cast(), len, rustix::mm::MprotectFlags::empty())
+        }?)
     }
 
-    pub(crate) const fn len(&self) -> usize {
-        self.len
+    /// Leaves the mapping as it is when the value ends.
+    #[cfg(feature = "conformance")]
+    pub(crate) fn keep(&mut self) {
+        self.len = 0;
     }
 }
 
@@ -65,6 +68,10 @@ impl Drop for Mapping {
             let _ = unsafe { munmap(self.base.cast(), self.len) };
         }
     }
+}
+
+fn length(memfd: &File) -> io::Result<usize> {
+    usize::try_from(memfd.metadata()?.len()).map_err(io::Error::other)
 }
 
 /// The bytes of a memfd that is sealed, so that no process can change them or their number.
@@ -80,8 +87,7 @@ impl SealedBytes {
         if !missing.is_empty() {
             return Err(io::Error::other("the memory is not sealed"));
         }
-        let len = usize::try_from(memfd.metadata()?.len()).map_err(io::Error::other)?;
-        Mapping::new(memfd, len, ProtFlags::READ, MapFlags::PRIVATE).map(Self)
+        Mapping::new(memfd, length(memfd)?, ProtFlags::READ, MapFlags::PRIVATE).map(Self)
     }
 }
 
@@ -96,8 +102,6 @@ impl Deref for SealedBytes {
 
 #[cfg(test)]
 mod tests {
-    use rustix::fs::{MemfdFlags, fcntl_add_seals, memfd_create};
-
     use super::*;
 
     #[test]

@@ -1,0 +1,210 @@
+//! Many lives of an instance: what the process has before and after them.
+
+use std::{
+    fs,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use jackfield_loader::{
+    conformance::{allocated, trim},
+    count,
+    files::{self, Access},
+};
+
+use crate::check::{
+    harness::{self, CheckResult, Harness, TIMEOUT, fail, seconds, skip},
+    left,
+    lives::{BRIEF, Life, Lives},
+    sample_events,
+};
+
+/// The resources of a process.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    threads: usize,
+    descriptors: usize,
+    mappings: usize,
+    /// Resident memory, in KiB.
+    memory: usize,
+}
+
+impl Held {
+    /// `None` where there is no `/proc`.
+    fn now() -> Option<Self> {
+        trim();
+        let status = files::read(Path::new("/proc/self/status"), Access::Read, 1 << 16).ok()?;
+        let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        Some(Self {
+            threads: harness::threads()?,
+            descriptors: fs::read_dir("/proc/self/fd").ok()?.count(),
+            mappings: files::read(Path::new("/proc/self/maps"), Access::Read, 8 << 20).ok()?.lines().count(),
+            memory: memory.trim().trim_end_matches(" kB").trim().parse().ok()?,
+        })
+    }
+
+    /// The resources once no thread has ended for 50 ms: the thread that loaded the plugin may be ending.
+    fn at_rest() -> Option<Self> {
+        let (mut last, mut looks) = (Self::now()?, 0);
+        while looks < 5 {
+            thread::sleep(Duration::from_millis(10));
+            let now = Self::now()?;
+            looks = if now.threads < last.threads { 0 } else { looks + 1 };
+            last = now;
+        }
+        Some(last)
+    }
+
+    /// Waits until there are not more threads and descriptors than in `goal`, at most 2 seconds.
+    fn settled(goal: Self) -> Option<Self> {
+        let mut now = None;
+        left::poll(|| {
+            now = Self::now();
+            now.is_none_or(|now| now.threads <= goal.threads && now.descriptors <= goal.descriptors)
+        });
+        now
+    }
+}
+
+/// Allowed growth of memory after the warm-up, in KiB: allocators keep some memory and allocate late.
+const TOLERANCE: usize = 2 << 10;
+
+/// The same in a process of its own, in KiB: the heap of a runtime such as Go's grows by 4 MiB before its first collection.
+const FIRST_HEAP: usize = 8 << 10;
+
+/// Allowed growth in the second half, in KiB, beyond the tolerance: growth that has stopped is no leak.
+const LEVEL: usize = 512;
+
+/// The number of parts of all lives after each of which the allocated memory is measured.
+const PARTS: usize = 10;
+
+/// The growth of allocated memory in the last half of all lives that is taken for a leak, in bytes. Plugins that start
+/// threads and connections have grown by a third of it in 500 lives, and by ever less later on.
+const LEAK: usize = 16 << 10;
+
+/// What each life of the last half has left allocated, in bytes, if that is a [`LEAK`]. A leak grows in every part, by about
+/// as much; a cache stops growing.
+fn leak_of_each_life(allocated: &[usize], lives_of_part: usize) -> Option<usize> {
+    const HALF: usize = PARTS / 2;
+    let late = allocated.get(allocated.len().checked_sub(HALF + 1)?..)?;
+    let grown = late[HALF].checked_sub(late[0]).filter(|grown| *grown >= LEAK)?;
+    let least = late.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).min()?;
+    (least >= grown / HALF / 2).then(|| grown / (HALF * lives_of_part.max(1)))
+}
+
+/// Fewer lives show nothing.
+const FEWEST: usize = 20;
+
+/// Makes many lives, and compares what the process has before and after them.
+pub(super) fn leaks(harness: &Harness) -> CheckResult {
+    let (begun, budget) = (Instant::now(), Duration::from_secs(harness.task.budget_s));
+    let asked_for = harness.task.cycles as usize;
+    let mut lives = Lives::new(harness, BRIEF)?;
+    Life::configured(harness).live(harness, &sample_events::ordinary(3), TIMEOUT, || ())?;
+    let (warm_up, kinds) = (Instant::now(), lives.kinds());
+    for _ in 0..kinds {
+        lives.next()?;
+    }
+    let each = warm_up.elapsed() / u32::try_from(kinds).unwrap_or(u32::MAX);
+    // A tenth more are made before the first measurement, and a third of the time is left over.
+    let fit = budget.saturating_sub(begun.elapsed()).as_secs_f64() / each.as_secs_f64() / 1.1 * 2.0 / 3.0;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a number of lives, or more than any"
+    )]
+    let planned = asked_for.min(fit as usize);
+    if planned < FEWEST {
+        return Err(skip(format!(
+            "a life takes {}, so that {planned} fit into {} s, and {FEWEST} are needed: give more time with --limit",
+            seconds(each),
+            budget.as_secs()
+        )));
+    }
+    for _ in 0..planned.div_ceil(10) {
+        lives.next()?;
+    }
+    let Some(start) = Held::at_rest() else {
+        return Err(skip("this system does not show the resources of a process (it has no /proc)"));
+    };
+    // All threads have to end, the first one, too.
+    let threads = harness.threads_at_rest().unwrap_or(usize::MAX);
+    let goal = Held { threads, ..start };
+    let (mut done, mut middle) = (0, start);
+    let (lives_of_part, mut measured) = (planned / PARTS, Vec::with_capacity(PARTS + 1));
+    measured.extend(allocated());
+    while done < planned {
+        if begun.elapsed() > budget {
+            return Err(skip(format!(
+                "only {done} of {planned} lives in {} s: give more time with --limit",
+                budget.as_secs()
+            )));
+        }
+        lives.next()?;
+        done += 1;
+        if done % lives_of_part == 0 {
+            measured.extend(allocated());
+        }
+        if done == planned / 2 {
+            middle = Held::settled(goal).unwrap_or(start);
+        }
+    }
+    let end = Held::settled(goal).unwrap_or(start);
+    let grown = end.memory.saturating_sub(start.memory);
+    let late = end.memory.saturating_sub(middle.memory);
+    let own_process = harness.task.own_process;
+    let tolerance = if own_process { FIRST_HEAP } else { TOLERANCE };
+    let (found, advice) = if let Some(more @ 1..) = end.threads.checked_sub(goal.threads) {
+        (
+            format!("{} more than before the plugin was loaded, after {done} lives", count(more, "thread")),
+            "end every thread in `close` and join it, the last instance's, too: a thread that outlives them runs in the tool; one of a library that can't be ended is allowed by --kept-threads",
+        )
+    } else if let Some(more @ 1..) = end.descriptors.checked_sub(start.descriptors) {
+        (
+            format!("{} more after {done} lives", count(more, "descriptor")),
+            "close every file, socket and pipe in `close`, and in an `open` that fails",
+        )
+    } else if let Some(more) =
+        end.mappings.checked_sub(start.mappings).filter(|more| *more > 0 && *more >= done / 2)
+    {
+        (format!("{more} mappings more after {done} lives"), "unmap in `close` what the instance has mapped")
+    } else if let Some(bytes) = leak_of_each_life(&measured, lives_of_part) {
+        (
+            format!("each of {done} lives leaves {bytes} bytes of memory"),
+            "free in `free` what `open` has allocated: run the plugin's own test under a leak checker",
+        )
+    } else if grown > tolerance && late > LEVEL {
+        (
+            format!("{grown} KiB of memory more after {done} lives, {late} KiB of them in the second half"),
+            "free in `free` what `open` has allocated: run the plugin's own test under a leak checker",
+        )
+    } else {
+        let no_thread = if own_process { "" } else { "no thread, " };
+        let fewer = if done < asked_for {
+            format!(" instead of {asked_for}, as each takes {}", seconds(each))
+        } else {
+            String::new()
+        };
+        return Ok(format!("{done} lives{fewer}: {no_thread}no descriptor, {grown} KiB of memory more"));
+    };
+    Err(fail(found, advice))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leak_grows_in_every_part_and_a_cache_does_not() {
+        let grows = |late: [usize; 5]| {
+            let mut measured = vec![10_000; 6];
+            measured.extend(late.map(|more| 10_000 + more));
+            leak_of_each_life(&measured, 100)
+        };
+        assert_eq!(grows([6400, 12_800, 19_200, 25_600, 32_000]), Some(64));
+        assert_eq!(grows([6400, 12_800, 12_900, 25_600, 32_000]), None, "it has stopped once");
+        assert_eq!(grows([3000, 6000, 9000, 12_000, 15_000]), None, "too little to tell");
+        assert_eq!(leak_of_each_life(&[1, 2], 100), None);
+    }
+}
