@@ -45,6 +45,7 @@ pub(super) enum Message {
 /// The source of lines.
 pub(super) enum Input {
     Stdin,
+    #[cfg_attr(not(unix), expect(dead_code, reason = "Windows has no FIFO in a folder"))]
     Fifo(PathBuf),
     File(PathBuf),
 }

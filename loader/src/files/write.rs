@@ -50,6 +50,22 @@ pub fn create(path: &Path, bytes: &[u8], mode: Mode<'_>, survives: Survives) -> 
     fill(&file, bytes, mode, path, survives).inspect_err(|_| drop(fs::remove_file(path)))
 }
 
+/// Creates a file of the user's own. As long as the handle that this gives is open, nobody can write, rename or remove it.
+///
+/// # Errors
+/// Also if the file exists.
+#[cfg(windows)]
+pub(crate) fn create_held(path: &Path, bytes: &[u8]) -> io::Result<File> {
+    use std::os::windows::fs::OpenOptionsExt as _;
+    use windows_sys::Win32::Foundation::GENERIC_WRITE;
+    use windows_sys::Win32::Storage::FileSystem::{CREATE_NEW, FILE_SHARE_READ, FILE_SHARE_WRITE};
+    let file = super::security::open_private(path, GENERIC_WRITE, FILE_SHARE_READ, CREATE_NEW, 0)?;
+    write_all(&file, bytes)?;
+    // Whoever opens a file has to share what others may do with it already, and a library is opened without sharing writes. So
+    // a second handle, which can't write, keeps the file when the first one is gone.
+    fs::OpenOptions::new().read(true).share_mode(FILE_SHARE_READ | FILE_SHARE_WRITE).open(path)
+}
+
 fn fill(file: &File, bytes: &[u8], mode: Mode<'_>, path: &Path, survives: Survives) -> io::Result<()> {
     write_all(file, bytes)?;
     set_mode(file, mode, path)?;
@@ -93,6 +109,7 @@ fn set_mode(file: &File, mode: Mode<'_>, path: &Path) -> io::Result<()> {
 pub struct Replacement {
     temporary: PathBuf,
     path: PathBuf,
+    #[cfg(unix)]
     survives: Survives,
     published: bool,
 }
@@ -104,7 +121,13 @@ impl Replacement {
     /// No new file is left.
     pub fn prepare(path: &Path, bytes: &[u8], mode: Mode<'_>, survives: Survives) -> io::Result<Self> {
         let (temporary, file) = temporary(path)?;
-        let replacement = Self { temporary, path: path.to_owned(), survives, published: false };
+        let replacement = Self {
+            temporary,
+            path: path.to_owned(),
+            #[cfg(unix)]
+            survives,
+            published: false,
+        };
         fill(&file, bytes, mode, path, survives)?;
         Ok(replacement)
     }

@@ -168,10 +168,10 @@ mod tests {
         assert_eq!(history(&folder).refusal(y, now), None, "a file with other bytes");
         let [crash] = &crashes(&folder)[..] else { panic!("one file") };
         assert_eq!((crash.count, crash.how.as_raw()), (5, "ended by SIGABRT"));
-        let file = folder.join(format!("{}.json", crash.digest));
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;
+            let file = folder.join(format!("{}.json", crash.digest));
             assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
         }
     }

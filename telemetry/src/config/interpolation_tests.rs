@@ -144,7 +144,7 @@ fn a_file_that_can_not_be_used_is_named() {
     fs::create_dir(at("folder")).expect("room");
     assert!(filled_in(folder.path(), "${file:largest}").is_ok());
     for (name, expected) in [
-        ("none", "No such file"),
+        ("none", "(os error 2)"),
         ("large", "larger than 64 KiB"),
         ("binary", "UTF-8"),
         ("folder", "expected a regular file, found a folder"),

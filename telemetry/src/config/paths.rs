@@ -176,8 +176,6 @@ pub(crate) fn explain_missing(refusal: &FindError, search_path: &[PathBuf]) -> S
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::OsString;
-
     use super::*;
 
     #[test]

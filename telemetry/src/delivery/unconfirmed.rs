@@ -113,10 +113,12 @@ mod tests {
         let expected = [("a backend with a long name", 1000), ("http", 3)];
         assert_eq!(file.read(), Some(expected.map(|(name, number)| (name.to_owned(), number)).into()));
         assert_eq!(record.set("a backend with a long name", 0), 1000);
+        drop(record);
         // Another pass, and a shorter line over a longer one.
         let record = UnconfirmedRecord::new(&file);
         record.set("file", 1);
         assert_eq!(file.read(), Some([("file".to_owned(), 1), ("http".to_owned(), 3)].into()));
+        drop(record);
         file.forget().expect("ours");
         assert_eq!(file.read(), Some(Unconfirmed::new()));
     }

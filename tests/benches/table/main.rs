@@ -67,7 +67,7 @@ fn main() {
     }
     if wanted("telemetry") {
         let peers = peers::build();
-        track::measure(&mut rows, &peers);
+        track::measure(&mut rows, Some(&peers));
         drain::measure(&mut rows);
         exit::measure(&mut rows, &peers);
     }
@@ -80,6 +80,9 @@ fn main() {
     }
     if wanted("swap") {
         swap::measure(&mut rows);
+    }
+    if only.iter().any(|only| only == "track") {
+        track::measure(&mut rows, None);
     }
     if only.iter().any(|only| only == "leaving") {
         exit::leaving(&mut rows);

@@ -1,22 +1,17 @@
-use std::{
-    collections::BTreeMap,
-    fs,
-    process::Command,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, fs, sync::Arc, time::Duration};
 
 use jackfield_loader::{BackendOptions, plugin_api::Outcome};
 
 use super::{Scripted, failure};
 use crate::delivery::backend_state::{BackendState, States, due};
-use crate::delivery::in_flight_lock::InFlightLock;
 use crate::delivery::outage::OutageNews;
 use crate::delivery::settle::Settlement;
 
 #[cfg(unix)]
 #[test]
 fn fifos_instead_of_the_files_are_not_waited_for() {
+    use crate::delivery::in_flight_lock::InFlightLock;
+    use std::{process::Command, time::Instant};
     let folder = tempfile::tempdir().expect("a folder");
     for name in ["backends.v1.json", "sending.lock"] {
         let made = Command::new("mkfifo").arg(folder.path().join(name)).status();

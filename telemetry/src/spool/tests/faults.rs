@@ -1,6 +1,6 @@
 //! Folders, disks and clocks that are not as they should be, and several instances.
 
-use std::{collections::BTreeMap, fs, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use crate::error::DropReason;
 use crate::spool::handle::Spool;
@@ -33,7 +33,7 @@ fn nothing_is_touched_before_the_first_event() {
 #[cfg(unix)]
 #[test]
 fn the_folder_and_its_files_are_private() {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::{fs, os::unix::fs::PermissionsExt as _};
     let home = tempfile::tempdir().expect("a temporary folder");
     let folder = home.path().join("spool");
     let spool = Spool::on_disk(&folder, Limits::default());
@@ -49,7 +49,7 @@ fn the_folder_and_its_files_are_private() {
 #[cfg(unix)]
 #[test]
 fn a_folder_that_others_can_write_to_is_refused_and_counted() {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::{fs, os::unix::fs::PermissionsExt as _};
     let home = tempfile::tempdir().expect("a temporary folder");
     let folder = home.path().join("spool");
     fs::create_dir(&folder).expect("room");

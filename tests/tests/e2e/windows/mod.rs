@@ -19,6 +19,12 @@ fn built() -> PathBuf {
     env::var_os("JACKFIELD_WINDOWS").expect("scripts/test --windows sets it").into()
 }
 
+/// Wine's drive C.
+fn drive_c() -> PathBuf {
+    let prefix = env::var_os("JACKFIELD_WINE_PREFIX").expect("scripts/test --windows sets it");
+    Path::new(&prefix).join("drive_c")
+}
+
 /// A folder on drive C with a configuration, and runs of `jackfield.exe` in it.
 struct Windows(Site);
 
@@ -33,8 +39,7 @@ impl std::ops::Deref for Windows {
 impl Windows {
     /// With these plugins, by their names, and a configuration of these backends.
     fn new(plugins: &[&str], backends: &[String]) -> Self {
-        let prefix = env::var_os("JACKFIELD_WINE_PREFIX").expect("scripts/test --windows sets it");
-        let base = Path::new(&prefix).join("drive_c/tests");
+        let base = drive_c().join("tests");
         fs::create_dir_all(&base).expect("writable");
         let folder = tempfile::Builder::new().prefix("Program Dateïen ").tempdir_in(base).expect("writable");
         let site = Self(Site::within(folder, &[]));

@@ -1,11 +1,11 @@
 //! Which libraries are refused, with which line.
 
-use std::fs;
+use std::{fs, process::Stdio};
 
 use jackfield_tests::{c_fixture, c_fixture_for_windows, syslog_for_windows};
 
-use super::{Windows, backend, built};
-use crate::site::{Ended, events};
+use super::{Windows, backend, built, drive_c};
+use crate::site::{Ended, events, start};
 
 fn minimal(site: &Windows) -> Ended {
     site.send(&events(0..1), &["--give-up-after", "1s"])
@@ -66,6 +66,19 @@ fn broken_and_foreign_libraries_are_refused_with_what_is_wrong() {
         assert_ne!(ended.code, Some(0), "{ended:#?}");
         assert!(refusals.iter().any(|refusal| refusal.contains(line)), "{name}: {ended:#?}");
     }
+}
+
+#[test]
+#[ignore = "scripts/test --windows runs it"]
+fn a_copy_of_a_plugin_that_no_process_uses_is_removed() {
+    let site = Windows::new(&["file"], &[backend("file", "config = { path = \"out\" }")]);
+    let shown =
+        start(site.wine(&["cmd", "/c", "echo %TEMP%"]).stdin(Stdio::null())).end().with_code(0).stdout;
+    let temporary = drive_c().join(shown.trim().trim_start_matches("C:\\").replace('\\', "/"));
+    let left = temporary.join(format!("jackfield-plugin-{}.dll", std::process::id()));
+    fs::write(&left, "of a process that was killed").expect("writable");
+    minimal(&site).with_code(0);
+    assert!(!left.exists(), "{}", left.display());
 }
 
 #[test]
