@@ -5,7 +5,11 @@ use jackfield_plugin_api::Error;
 
 /// Options of the backend `posthog`: events for PostHog.
 #[derive(Debug, serde::Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+#[cfg_attr(
+    test,
+    derive(schemars::JsonSchema),
+    schemars(deny_unknown_fields, extend("anyOf" = [{"required": ["region"]}, {"required": ["host"]}]))
+)]
 pub(crate) struct Config {
     /// The key of the project, which begins with `phc_`. No message repeats it.
     api_key: Secret,

@@ -15,7 +15,17 @@ use crate::{
 
 /// Options of the backend `rabbitmq`: events published to RabbitMQ, each confirmed by the broker.
 #[derive(Debug, serde::Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema), schemars(deny_unknown_fields))]
+#[cfg_attr(
+    test,
+    derive(schemars::JsonSchema),
+    schemars(
+        deny_unknown_fields,
+        extend("allOf" = [
+            {"anyOf": [{"required": ["url"]}, {"required": ["urls"]}]},
+            {"anyOf": [{"required": ["queue"]}, {"required": ["exchange"]}, {"required": ["routing_key"]}]}
+        ])
+    )
+)]
 pub(crate) struct Config {
     /// The broker: amqp://USER:PASSWORD@HOST:PORT/VHOST, or amqps:// for TLS. The virtual host / is written %2f, or left
     /// out with its slash.

@@ -103,15 +103,20 @@ pub(super) fn schema_keys(harness: &Harness) -> CheckResult {
 }
 
 /// The options that the schema requires have to be those without which the plugin does not open. An option that a variable of the
-/// environment may give, or that may be null because another stands for it, is not judged.
+/// environment may give is not judged.
 pub(super) fn required_keys(harness: &Harness) -> CheckResult {
     let Some(schema) = harness.schema() else {
         return Err(skip("the metadata has no schema that names options"));
     };
     let properties = schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
-    let required = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
-    let is_required = |key: &str| required.iter().any(|it| it == key);
     let has_variable = |key: &str| properties.get(key).is_some_and(|of_key| of_key.get("x-env").is_some());
+    let Ok(rules) = OptionsSchema::parse(&schema.to_string()) else {
+        return Err(skip("the schema in the metadata is invalid, see above"));
+    };
+    let is_refused = |config: &Map<String, Value>| !rules.faults(&Value::from(config.clone())).is_empty();
+    if is_refused(&harness.config) {
+        return Err(skip("the schema refuses the given options, see above"));
+    }
     let open = |config: Map<String, Value>| {
         let terms = Terms::new(TIMEOUT);
         let (answer, instance) = harness.subject.open(&Value::from(config).to_string(), &terms);
@@ -120,10 +125,17 @@ pub(super) fn required_keys(harness: &Harness) -> CheckResult {
             None => harness::judge("open", &answer, &terms).map(|()| Some(answer)),
         }
     };
-    let given = harness.config.keys().filter(|key| is_required(key) && !has_variable(key));
-    let mut refused = 0;
-    for key in given {
-        let mut config = harness.config.clone();
+    // Of options of which one is enough, each is required when it is alone.
+    let (mut refused, mut least) = (0, harness.config.clone());
+    for key in harness.config.keys() {
+        let mut config = least.clone();
+        config.remove(key);
+        if !is_refused(&config) {
+            least = config;
+        }
+    }
+    for key in least.keys().filter(|key| !has_variable(key)) {
+        let mut config = least.clone();
         config.remove(key);
         if open(config)?.is_none() {
             return Err(fail(
@@ -133,32 +145,19 @@ pub(super) fn required_keys(harness: &Harness) -> CheckResult {
         }
         refused += 1;
     }
-    let mut least = harness.config.clone();
-    least.retain(|key, _| is_required(key));
     if let Some(answer) = open(least.clone())?.filter(|answer| answer.status == abi::STATUS_INVALID_CONFIG) {
         let said = harness::said(&answer);
         let is_named =
             |key: &str| said.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == key);
-        let untold = properties.iter().find(|(key, of_key)| {
-            !least.contains_key(*key) && !has_variable(key) && !allows_null(of_key) && is_named(key)
-        });
-        if let Some((key, _)) = untold {
+        let is_untold = |key: &&String| !least.contains_key(*key) && !has_variable(key) && is_named(key);
+        if let Some(key) = properties.keys().find(is_untold) {
             return Err(fail(
                 format!("the schema does not require the option `{key}`, and the plugin does: {said}"),
-                "put the key into `required`: hosts say what is missing before the plugin is asked",
+                "put the key into `required`, and keys of which one is enough into `anyOf`, each as `required` of a form: hosts say what is missing before the plugin is asked",
             ));
         }
     }
     Ok(format!("without each of {} it does not open", count(refused, "required option")))
-}
-
-fn allows_null(part: &Value) -> bool {
-    let is_null = |kind: &Value| kind == "null";
-    let of_type = part
-        .get("type")
-        .is_some_and(|kind| is_null(kind) || kind.as_array().is_some_and(|kinds| kinds.iter().any(is_null)));
-    let lists = ["anyOf", "oneOf"].into_iter().filter_map(|list| part.get(list)?.as_array());
-    of_type || lists.flatten().any(allows_null)
 }
 
 /// A value that the part of a schema allows, as far as that is told by its simple keywords.

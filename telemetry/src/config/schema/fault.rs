@@ -24,7 +24,8 @@ pub struct Fault {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum What<'s> {
     UnknownKey,
-    Missing(&'s str),
+    /// The keys of which one is missing.
+    Missing(Vec<&'s str>),
     /// The types that are possible, and the one that was found.
     Type(Vec<&'static str>, &'static str),
     /// The words that are possible. They stay in the schema, because a check may meet a long one any number of times.
@@ -60,7 +61,11 @@ impl fmt::Display for What<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownKey => f.write_str("unknown key"),
-            Self::Missing(key) => write!(f, "`{}` is missing", cut(key)),
+            Self::Missing(keys) => {
+                let keys: Vec<_> =
+                    keys.iter().take(MOST_WORDS).map(|key| format!("`{}`", cut(key))).collect();
+                write!(f, "{} is missing", keys.join(" or "))
+            }
             Self::Type(expected, found) => write!(f, "expected {}, found {found}", expected.join(" or ")),
             Self::Word(words) if words.len() > MOST_WORDS => {
                 let (shown, others) = words.split_at(MOST_WORDS);
@@ -88,8 +93,15 @@ fn told(words: &[&Value]) -> String {
     words.iter().map(word).collect::<Vec<_>>().join(" or ")
 }
 
-/// Why none of several forms fits: the words or types that are possible, or what is wrong with the one form that was meant.
+/// Why none of several forms fits: the words, types or keys that are possible, or what is wrong with the one form that was meant.
 pub(super) fn no_form<'s>(path: &str, forms: Vec<Vec<Found<'s>>>) -> Vec<Found<'s>> {
+    let key = |form: &Vec<Found<'s>>| match &form[..] {
+        [Found { path: at, what: What::Missing(keys) }] if at == path => Some(keys.clone()),
+        _ => None,
+    };
+    if let Some(keys) = forms.iter().map(key).collect::<Option<Vec<_>>>().filter(|keys| !keys.is_empty()) {
+        return vec![Found { path: path.to_owned(), what: What::Missing(keys.concat()) }];
+    }
     let (mut words, mut types, mut found) = (Vec::new(), Vec::new(), None);
     let mut others = Vec::new();
     for form in forms {

@@ -71,6 +71,20 @@ fn all_faults_are_found_at_once() {
 }
 
 #[test]
+fn the_keys_of_which_one_is_missing_are_named() {
+    let one_of = |keyword: &str| json!({"type": "object", keyword: [{"required": ["url"]}, {"required": ["urls"]}, {"required": ["file"]}]});
+    let missing = [(String::new(), "`url` or `urls` or `file` is missing".to_owned())];
+    for keyword in ["anyOf", "oneOf"] {
+        assert_eq!(faults(&one_of(keyword), &json!({"a": 1})), missing);
+        assert_eq!(faults(&one_of(keyword), &json!({"urls": 1})), []);
+    }
+    // One form was meant.
+    let other = json!({"anyOf": [{"required": ["a"]}, {"required": ["b", "c"]}]});
+    let several = "fits none of the forms that the plugin knows";
+    assert_eq!(faults(&other, &json!({})), [(String::new(), several.to_owned())]);
+}
+
+#[test]
 fn keywords_that_the_host_does_not_check_refuse_nothing() {
     for schema in [
         json!({"patternProperties": {"^x-": {}}, "additionalProperties": false}),

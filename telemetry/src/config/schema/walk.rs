@@ -215,7 +215,7 @@ impl<'s> Walk<'s> {
         for key in schema.get("required").and_then(Value::as_array).into_iter().flatten() {
             self.spend(1)?;
             if let Some(key) = key.as_str().filter(|key| !members.contains_key(*key)) {
-                found.push(at.found(What::Missing(key)));
+                found.push(at.found(What::Missing(vec![key])));
             }
         }
         Ok(found)
