@@ -10,7 +10,7 @@ use std::{
 
 use jackfield_loader::{
     Job,
-    conformance::{Made, begin, late_uses},
+    conformance::{Made, begin, flush_output, late_uses, log_breaches},
     reexec::Inherited,
 };
 
@@ -61,8 +61,11 @@ fn perform(task: File, mut answer: File) -> Option<i32> {
     let made = (check.name == LEFTOVERS).then(Made::watch).and_then(Result::ok);
     let checked = Harness::load(task, made).and_then(|harness| {
         let found = (check.run)(&harness)?;
-        no_late_use().map(|()| found)
+        no_late_use()?;
+        valid_records().map(|()| found)
     });
+    // What the plugin has printed counts, however little it is.
+    flush_output();
     let files = if check.name == EXIT { left::files(&folder) } else { Vec::new() };
     let report = ChildReport { finding: checked.into(), files };
     answer.write_all(serde_json::to_string(&report).ok()?.as_bytes()).ok()?;
@@ -80,6 +83,17 @@ fn no_late_use() -> Result<(), CheckError> {
         count => Err(fail(
             format!("calls were used after they had returned: {count} times in all"),
             "the call and its events are borrowed until the function returns: end all work on them before",
+        )),
+    }
+}
+
+/// The log records of the plugin have to be valid, whatever is checked.
+fn valid_records() -> Result<(), CheckError> {
+    match log_breaches().first() {
+        None => Ok(()),
+        Some(breach) => Err(fail(
+            breach,
+            "a level is one of the LEVEL_ numbers, and each text of a record is UTF-8: hosts show users what they get",
         )),
     }
 }

@@ -14,6 +14,7 @@ use jackfield_plugin_api::abi::{self, Status};
 use super::host::Pages;
 use super::host::{Cancel, Terms, further_tables};
 use super::late::note_use;
+use super::log::{MOST_BREACHES, text_breach};
 use crate::boundary::process::{lock, nanoseconds};
 use crate::boundary::text::{self, REASON_LIMIT};
 
@@ -38,8 +39,6 @@ pub struct Answer {
     /// The duration.
     pub took: Duration,
 }
-
-const BREACHES: usize = 8;
 
 #[derive(Debug)]
 struct Context {
@@ -82,7 +81,7 @@ pub(super) fn during(terms: &Terms, events: usize, body: impl FnOnce(*const abi:
 impl Answer {
     fn breach(&mut self, what: impl Into<String>) {
         let what = what.into();
-        if self.breaches.len() < BREACHES && !self.breaches.contains(&what) {
+        if self.breaches.len() < MOST_BREACHES && !self.breaches.contains(&what) {
             self.breaches.push(what);
         }
     }
@@ -92,16 +91,25 @@ impl Answer {
     /// # Safety
     /// The view is readable.
     unsafe fn text(&mut self, whose: &str, view: abi::Str) -> String {
-        if view.ptr.is_null() && view.len > 0 {
-            self.breach(format!("{whose} is null and has a length"));
-            return String::new();
-        }
         // SAFETY: the caller vouches for it.
-        if unsafe { view.to_str() }.is_err() {
-            self.breach(format!("{whose} is not UTF-8"));
+        if let Some(what) = unsafe { text_breach(whose, view) } {
+            self.breach(what);
         }
         // SAFETY: as above.
         unsafe { text::from_plugin(view, REASON_LIMIT) }.to_string()
+    }
+
+    /// The same of a text that has one line; a line feed at its end is allowed.
+    ///
+    /// # Safety
+    /// The view is readable.
+    unsafe fn line(&mut self, whose: &str, view: abi::Str) -> String {
+        // SAFETY: the caller vouches for it.
+        if unsafe { view.to_str() }.is_ok_and(|line| line.trim().contains(['\n', '\r'])) {
+            self.breach(format!("{whose} has more than one line"));
+        }
+        // SAFETY: as above.
+        unsafe { self.text(whose, view) }
     }
 }
 
@@ -131,11 +139,7 @@ unsafe extern "C" fn report(context: *const c_void, first: u64, count: u64, outc
         heard.breach("a reserved member of an outcome is not 0");
     }
     // SAFETY: the contract requires a readable reason.
-    let reason = unsafe { heard.text("the reason of an outcome", outcome.reason) };
-    // SAFETY: as above.
-    if unsafe { outcome.reason.to_str() }.is_ok_and(|reason| reason.trim().contains(['\n', '\r'])) {
-        heard.breach("the reason of an outcome has more than one line");
-    }
+    let reason = unsafe { heard.line("the reason of an outcome", outcome.reason) };
     let bounded = abi::Outcome { reason: abi::Str::new(&reason), ..*outcome };
     // SAFETY: the reason is a string of this function.
     let outcome = unsafe { Outcome::from_abi(&bounded) };
@@ -169,7 +173,7 @@ pub(super) unsafe extern "C" fn preview_message(
     let Some(context) = find(context) else { return };
     let mut heard = lock(&context.heard);
     // SAFETY: the contract requires readable text.
-    let label = unsafe { heard.text("the label of a preview", label) };
+    let label = unsafe { heard.line("the label of a preview", label) };
     if bytes.is_null() && len > 0 {
         heard.breach("the bytes of a preview are null and have a length");
     }

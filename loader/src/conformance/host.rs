@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jackfield_plugin_api::abi;
 
-use super::late::note_record;
+use super::log::{self, log};
 use crate::boundary::batch::{Batch, strings_mut};
 #[cfg(target_os = "linux")]
 use crate::boundary::mapping::{Mapping, memory};
@@ -231,18 +231,10 @@ pub(super) fn further_tables(kind: HostKind) -> abi::Tables {
 static UNKNOWN: [u64; 4] = [32, u64::MAX, u64::MAX, u64::MAX];
 
 /// The first version wants no record.
-unsafe extern "C" fn log_enabled(context: *const c_void, _level: u32, _target: abi::Str) -> u32 {
+unsafe extern "C" fn log_enabled(context: *const c_void, level: u32, target: abi::Str) -> u32 {
+    // SAFETY: the contract requires readable text.
+    unsafe { log::judge(level, target) };
     u32::from(context.addr() != HostKind::Older as usize)
-}
-
-unsafe extern "C" fn log(_context: *const c_void, record: *const abi::LogRecord) {
-    note_record();
-    // SAFETY: the contract requires a readable record.
-    let Some(record) = (unsafe { record.as_ref() }) else { return };
-    for text in [record.target, record.file, record.message] {
-        // SAFETY: as above, for the record's texts.
-        let _ = std::hint::black_box(unsafe { text.to_str() });
-    }
 }
 
 unsafe extern "C" fn cancelled(_context: *const c_void) -> u32 {

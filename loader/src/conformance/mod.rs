@@ -6,6 +6,7 @@
 mod call;
 mod host;
 mod late;
+mod log;
 mod made;
 mod process;
 mod subject;
@@ -14,7 +15,8 @@ pub use self::{
     call::Answer,
     host::{Cancel, Empty, HostKind, Memory, Terms},
     late::{late_records, late_uses},
+    log::log_breaches,
     made::{Left, Made},
-    process::{ProcessState, allocated, begin, trim},
+    process::{ProcessState, allocated, begin, flush_output, trim},
     subject::{Instance, Subject},
 };

@@ -88,6 +88,15 @@ pub fn trim() {
     }
 }
 
+/// Writes what the C library keeps in the buffers of its streams, such as a text that was printed without a line feed.
+pub fn flush_output() {
+    #[cfg(unix)]
+    // SAFETY: null stands for all streams.
+    unsafe {
+        libc::fflush(std::ptr::null_mut());
+    }
+}
+
 #[cfg(unix)]
 mod unix {
     use std::{collections::BTreeMap, ffi::CStr, mem::zeroed, ptr};

@@ -276,7 +276,7 @@ fn a_preview_of_standard_output_is_what_is_then_written() {
 #[test]
 fn misbehaviour_of_a_hostile_plugin_is_an_error_in_time() {
     let hostile = |way: &str| open(&fixture("hostile"), &json!({"diagnostics": way}));
-    let shown = hostile("reachable").preview(&batch(2), LONG).expect("well");
+    let shown = hostile("lines").preview(&batch(2), LONG).expect("well");
     let labels: Vec<_> = shown.messages.iter().map(|message| message.label.as_str()).collect();
     assert_eq!(labels, ["event\\n0", "event\\n1"], "labels are made one line");
     assert_eq!(shown.messages[1].bytes, batch(2).view().get(1).expect("two").json().as_bytes());
