@@ -1,17 +1,15 @@
 //! Platforms instead of the configured one: away, accepting nobody, silent, closing, breaking connections, answering, and
 //! answering slowly.
 
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
 use std::{
     io::{self, ErrorKind, Read as _, Write as _},
-    iter,
+    iter, mem,
     net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    sync::{Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
-};
-#[cfg(unix)]
-use std::{
-    os::fd::OwnedFd,
-    sync::{Mutex, PoisonError},
 };
 
 use jackfield_loader::{
@@ -127,15 +125,7 @@ pub(super) fn start_slow() -> Result<SocketAddr, CheckError> {
 
 /// Starts a platform that reads what comes, answers nothing, and closes the connection. It lasts as long as the process.
 pub(super) fn start_closing() -> Result<SocketAddr, CheckError> {
-    /// The time without a byte after which a client has sent what it sends without an answer.
-    const QUIET: Duration = Duration::from_millis(100);
-    let read_and_close = |mut connection: TcpStream| {
-        let mut buffer = [0; 1 << 14];
-        if connection.set_read_timeout(Some(QUIET)).is_ok() {
-            while let Ok(1..) = connection.read(&mut buffer) {}
-        }
-    };
-    serve(read_and_close)
+    serve(read_until_quiet)
 }
 
 /// Starts a platform that breaks each connection within what the client sends. It lasts as long as the process.
@@ -148,33 +138,105 @@ pub(super) fn start_breaking() -> Result<SocketAddr, CheckError> {
     serve(read_little)
 }
 
-/// Starts a platform that answers: to a request of HTTP that all is well, to anything else with the same bytes. Then it closes
-/// the connection. It lasts as long as the process.
+/// Starts a platform that answers: to a request of HTTP that all is well, to each line of JSON with the line `ok`, to anything else
+/// with the same bytes. Then it closes the connection, but to one that sends lines. It lasts as long as the process.
 pub(super) fn start_answering() -> Result<SocketAddr, CheckError> {
-    /// The longest wait for the rest of a request.
-    const REST: Duration = Duration::from_secs(5);
-    let answer = |mut connection: TcpStream| {
-        let mut request = Vec::new();
-        let mut buffer = [0; 1 << 14];
-        let _ = connection.set_read_timeout(Some(REST));
-        while let Ok(count @ 1..) = connection.read(&mut buffer) {
-            request.extend_from_slice(&buffer[..count]);
-            if let Some(answer) = answer_to(&request) {
-                let _ = connection.write_all(&answer);
-                break;
-            }
-        }
-    };
-    serve(answer)
+    serve(|connection| answer(connection, |_| true))
 }
 
-/// The answer of a platform that answers; `None` as long as a request of HTTP is not complete.
-fn answer_to(request: &[u8]) -> Option<Vec<u8>> {
-    const WELL: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
-    const METHODS: [&[u8]; 3] = [b"POST ", b"PUT ", b"GET "];
-    if !METHODS.iter().any(|method| request.starts_with(method) || method.starts_with(request)) {
-        return Some(request.to_vec());
+/// What a platform has answered.
+pub(super) type Answered = &'static Mutex<Vec<u8>>;
+
+/// Starts a platform that fails after one answer to a request of HTTP or to a line of JSON: it closes every connection without
+/// another. It lasts as long as the process. Gives what it has answered, too.
+pub(super) fn start_failing() -> Result<(SocketAddr, Answered), CheckError> {
+    let answered: Answered = Box::leak(Box::default());
+    let once = move |request: &[u8]| {
+        let mut answered = answered.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_first = answered.is_empty() && Protocol::of(request) != Protocol::Unknown;
+        if is_first {
+            answered.extend_from_slice(request);
+        }
+        is_first
+    };
+    serve(move |connection| answer(connection, once)).map(|address| (address, answered))
+}
+
+/// Answers what comes on a connection, as long as `may` allows it for a request.
+fn answer(mut connection: TcpStream, may: impl Fn(&[u8]) -> bool) {
+    /// The longest wait for the rest of a request.
+    const REST: Duration = Duration::from_secs(5);
+    let (mut received, mut buffer) = (Vec::new(), [0; 1 << 14]);
+    let _ = connection.set_read_timeout(Some(REST));
+    while let Ok(count @ 1..) = connection.read(&mut buffer) {
+        received.extend_from_slice(&buffer[..count]);
+        while let Some((request, answer)) = next_answer(&mut received) {
+            if !may(&request) {
+                return read_until_quiet(connection);
+            }
+            let is_written = connection.write_all(&answer).is_ok();
+            if !is_written || Protocol::of(&request) != Protocol::Lines {
+                return;
+            }
+        }
     }
+}
+
+/// Reads what a client sends without an answer: a client whose connection is closed earlier loses what it was answered before.
+fn read_until_quiet(mut connection: TcpStream) {
+    /// The time without a byte after which a client has sent what it sends without an answer.
+    const QUIET: Duration = Duration::from_millis(100);
+    let mut buffer = [0; 1 << 14];
+    if connection.set_read_timeout(Some(QUIET)).is_ok() {
+        while let Ok(1..) = connection.read(&mut buffer) {}
+    }
+}
+
+/// How a client speaks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Http,
+    /// Objects of JSON, one on each line.
+    Lines,
+    Unknown,
+}
+
+impl Protocol {
+    /// That of the start of a request.
+    fn of(request: &[u8]) -> Self {
+        const METHODS: [&[u8]; 3] = [b"POST ", b"PUT ", b"GET "];
+        match request {
+            [b'{', ..] => Self::Lines,
+            _ if METHODS.iter().any(|method| request.starts_with(method) || method.starts_with(request)) => {
+                Self::Http
+            }
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// Takes the first request out of what has come, and gives it with the answer of a platform that answers; `None` as long as none is
+/// complete.
+fn next_answer(received: &mut Vec<u8>) -> Option<(Vec<u8>, Vec<u8>)> {
+    if received.is_empty() {
+        return None;
+    }
+    match Protocol::of(received) {
+        Protocol::Http => {
+            let answer = answer_of_http(received)?;
+            Some((mem::take(received), answer))
+        }
+        Protocol::Lines => {
+            let end = received.iter().position(|byte| *byte == b'\n')?;
+            Some((received.drain(..=end).collect(), b"ok\n".to_vec()))
+        }
+        Protocol::Unknown => Some((received.clone(), mem::take(received))),
+    }
+}
+
+/// The answer to a request of HTTP.
+fn answer_of_http(request: &[u8]) -> Option<Vec<u8>> {
+    const WELL: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
     let end = request.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let head = String::from_utf8_lossy(&request[..end]).to_ascii_lowercase();
     let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
@@ -401,12 +463,28 @@ mod tests {
             (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", true),
             (b"GET / HTTP/1.1\r\n\r\n", true),
         ] {
-            assert_eq!(
-                answer_to(request).is_some_and(|answer| answer.starts_with(b"HTTP/1.1 200")),
-                answered
-            );
+            let answer = next_answer(&mut request.to_vec());
+            assert_eq!(answer.is_some_and(|(_, answer)| answer.starts_with(b"HTTP/1.1 200")), answered);
         }
-        assert_eq!(answer_to(b"AMQP\0").as_deref(), Some(&b"AMQP\0"[..]));
+        let mut received = b"AMQP\0".to_vec();
+        assert_eq!(next_answer(&mut received), Some((b"AMQP\0".to_vec(), b"AMQP\0".to_vec())));
+        assert_eq!(next_answer(&mut received), None);
+    }
+
+    #[test]
+    fn each_line_is_answered_and_after_a_failure_none() {
+        let say = |address: SocketAddr| {
+            let mut client = TcpStream::connect(address).expect("it takes connections");
+            client.write_all(b"{\"a\":1}\n{}\n{").expect("it reads");
+            client.shutdown(Shutdown::Write).expect("it ends");
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).expect("it closes the connection");
+            answer
+        };
+        assert_eq!(say(start_answering().unwrap_or_else(|_| panic!("a port"))), "ok\nok\n");
+        let (failing, answered) = start_failing().unwrap_or_else(|_| panic!("a port"));
+        assert_eq!([say(failing), say(failing)], ["ok\n", ""]);
+        assert_eq!(*answered.lock().expect("no panic"), b"{\"a\":1}\n");
     }
 
     #[cfg(target_os = "linux")]

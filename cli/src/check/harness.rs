@@ -37,6 +37,8 @@ pub(super) struct Task {
     pub(super) budget_s: u64,
     /// The address of a platform that answers, outside of this process.
     pub(super) answering: Option<SocketAddr>,
+    /// The same of one whose answer does not end.
+    pub(super) slow: Option<SocketAddr>,
     /// The code with which the process of the check of its end has to end, which no plugin knows.
     pub(super) exit_code: i32,
     /// A folder that nothing else uses.

@@ -1,7 +1,7 @@
 //! Lives of an instance, from `open` to its end: with the given options, with platforms of the kit, and with options that the
 //! plugin refuses.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use jackfield_loader::{
     Batch,
@@ -15,44 +15,70 @@ use super::{
     sample_events,
 };
 
-/// The timeout of `send` in each of many lives.
+/// The timeout of a call in each of many lives.
 pub(super) const BRIEF: Duration = Duration::from_millis(50);
 
 /// A life with these options.
+#[derive(Clone)]
 pub(super) struct Life {
     options: String,
+    batch: Arc<Batch>,
     course: Course,
+    /// Whether its platform does not answer in time, which is [`BRIEF`].
+    waits: bool,
 }
 
 /// What happens in a life.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Course {
-    /// A batch is sent.
-    Sends,
-    /// The call that sends is cancelled from the start.
-    IsCancelled,
-    /// A batch is sent after `close`.
-    SendsClosed,
-    /// There is no `close`.
-    IsNotClosed,
-    /// The platform does not answer in time, which is short.
-    TimesOut,
-    /// A batch is previewed, and the platform is probed.
-    Diagnoses,
+    /// These calls, and then the end.
+    Calls(&'static [Call]),
     /// `open` refuses the options.
     IsRefused,
 }
 
+/// One call in a life.
+#[derive(Clone, Copy)]
+enum Call {
+    Send,
+    /// `send`, cancelled from the start.
+    SendCancelled,
+    Preview,
+    Probe,
+    RequestDeletion,
+    Close,
+}
+
+/// What is usual.
+const USUAL: Course = Course::Calls(&[Call::Send, Call::Close]);
+
+/// Each call, and `send` also after `close`.
+const EACH_CALL: Course = Course::Calls(&[
+    Call::SendCancelled,
+    Call::Preview,
+    Call::Probe,
+    Call::RequestDeletion,
+    Call::Send,
+    Call::Close,
+    Call::Send,
+]);
+
+const IS_NOT_CLOSED: Course = Course::Calls(&[Call::Send]);
+
+/// The calls of the optional tables that wait for the platform.
+const ASKS: Course = Course::Calls(&[Call::Probe, Call::RequestDeletion, Call::Close]);
+
 impl Life {
     /// The life with the given options.
     pub(super) fn configured(harness: &Harness) -> Self {
-        Self { options: harness.task.config.clone(), course: Course::Sends }
+        let batch = Arc::new(sample_events::ordinary(3));
+        Self { options: harness.task.config.clone(), batch, course: USUAL, waits: false }
     }
 
     /// The life with a platform there; none if no option is an endpoint.
     pub(super) fn at(harness: &Harness, address: SocketAddr) -> Option<Self> {
         let options = fake_platform::config(harness, address).ok()?;
-        Some(Self { options, course: Course::Sends })
+        Some(Self { options, ..Self::configured(harness) })
     }
 
     /// Lives with a platform that answers, and with one that is away; none if no option is an endpoint.
@@ -61,53 +87,64 @@ impl Life {
         Ok(addresses.filter_map(|address| Self::at(harness, address)).collect())
     }
 
-    /// Lives of courses that are rare, with the options of another.
-    fn rare(of: &Self) -> impl Iterator<Item = Self> {
-        let courses = [Course::IsCancelled, Course::SendsClosed, Course::IsNotClosed, Course::Diagnoses];
-        courses.into_iter().map(|course| Self { options: of.options.clone(), course })
+    /// A life with a platform that does not answer in time.
+    fn waiting(harness: &Harness, address: SocketAddr) -> Option<Self> {
+        Self::at(harness, address).map(|life| Self { waits: true, ..life })
+    }
+
+    fn with(&self, course: Course) -> Self {
+        Self { course, ..self.clone() }
     }
 
     /// Lives that `open` refuses.
-    pub(super) fn refused(harness: &Harness) -> Vec<Self> {
+    fn refused(harness: &Harness) -> Vec<Self> {
         let options = [Some(with_unknown_key(harness)), fake_platform::with_unusable_endpoint(harness)];
-        let refused = |options| Self { options: Value::from(options).to_string(), course: Course::IsRefused };
+        let refused = |options| Self {
+            options: Value::from(options).to_string(),
+            course: Course::IsRefused,
+            ..Self::configured(harness)
+        };
         options.into_iter().flatten().map(refused).collect()
     }
 
-    /// Makes it. `during` runs when the batch has been sent. Only a longer timeout than [`BRIEF`] is one that the call has to keep.
+    /// Makes it. `during` runs after each call. Only a longer timeout than [`BRIEF`] is one that `send` has to keep; the calls of
+    /// the optional tables have checks of their own.
     pub(super) fn live(
         &self,
         harness: &Harness,
-        batch: &Batch,
         timeout: Duration,
-        during: impl FnOnce(),
+        during: impl Fn(),
     ) -> Result<(), CheckError> {
-        if self.course == Course::IsRefused {
+        let Course::Calls(calls) = self.course else {
             let (_, instance) = harness.subject.open(&self.options, &Terms::new(TIMEOUT));
             return instance.map_or(Ok(()), harness::end);
-        }
+        };
         let instance = harness.open_with(&self.options, &Terms::new(TIMEOUT))?;
-        let timeout = if self.course == Course::TimesOut { BRIEF } else { timeout };
-        let terms = Terms::new(timeout);
-        match self.course {
-            Course::IsCancelled => terms.cancel.cancel(),
-            Course::SendsClosed => harness::close(&instance, HostKind::Today)?,
-            Course::Diagnoses => {
-                drop(instance.preview(batch, &terms));
-                drop(instance.probe(&terms));
+        let timeout = if self.waits { BRIEF } else { timeout };
+        for call in calls {
+            let terms = Terms::new(timeout);
+            match call {
+                Call::Send | Call::SendCancelled => {
+                    if matches!(call, Call::SendCancelled) {
+                        terms.cancel.cancel();
+                    }
+                    // Many plugins connect and start threads only with the first event.
+                    let answer = instance.send(&self.batch, &terms);
+                    if timeout > BRIEF {
+                        harness::judge("send", &answer, &terms)?;
+                    }
+                }
+                Call::Preview => drop(instance.preview(&self.batch, &terms)),
+                Call::Probe => drop(instance.probe(&terms)),
+                Call::RequestDeletion => {
+                    let event = sample_events::ordinary(1);
+                    drop(instance.request_deletion(sample_events::MACHINE, &event, &terms));
+                }
+                Call::Close => harness::close(&instance, HostKind::Today)?,
             }
-            Course::Sends | Course::IsNotClosed | Course::TimesOut | Course::IsRefused => {}
+            during();
         }
-        // Many plugins connect and start threads only with the first event.
-        let answer = instance.send(batch, &terms);
-        if timeout > BRIEF {
-            harness::judge("send", &answer, &terms)?;
-        }
-        during();
-        match self.course {
-            Course::SendsClosed | Course::IsNotClosed => harness::free(instance),
-            _ => harness::end(instance),
-        }
+        harness::free(instance)
     }
 }
 
@@ -115,12 +152,12 @@ impl Life {
 /// and one is refused.
 pub(super) struct Lives<'a> {
     harness: &'a Harness,
-    batch: Batch,
-    /// The timeout of `send`.
+    /// The timeout of calls.
     timeout: Duration,
     configured: Life,
     platforms: Vec<Life>,
     rare: Vec<Life>,
+    costly: Vec<Life>,
     refused: Vec<Life>,
     silent: SilentPlatform,
     done: usize,
@@ -131,23 +168,29 @@ impl<'a> Lives<'a> {
         let silent = SilentPlatform::start()?;
         let configured = Life::configured(harness);
         let platforms = Life::with_platforms(harness)?;
-        let timed_out = Life::at(harness, silent.address()?);
-        let timed_out = timed_out.map(|life| Life { course: Course::TimesOut, ..life });
-        let rare = Life::rare(platforms.first().unwrap_or(&configured)).chain(timed_out).collect();
+        let (first, others) = platforms.split_first().unwrap_or((&configured, &[]));
+        let waiting = Life::waiting(harness, silent.address()?);
+        let mut rare = vec![first.with(EACH_CALL), first.with(IS_NOT_CLOSED)];
+        rare.extend(others.iter().map(|life| life.with(EACH_CALL)));
+        rare.extend(waiting.clone());
+        let mut costly =
+            vec![Life { batch: Arc::new(sample_events::ordinary(sample_events::LARGE)), ..first.clone() }];
+        costly.extend(harness.task.slow.and_then(|address| Life::waiting(harness, address)));
+        costly.extend(waiting.map(|life| life.with(ASKS)));
         Ok(Self {
             harness,
-            batch: sample_events::ordinary(1),
             timeout,
             configured,
             platforms,
             rare,
+            costly,
             refused: Life::refused(harness),
             silent,
             done: 0,
         })
     }
 
-    /// The number after which each has been made.
+    /// The number after which each has been made, but for the costly ones.
     pub(super) fn kinds(&self) -> usize {
         (self.platforms.len() + 1) * self.rare.len()
     }
@@ -161,20 +204,30 @@ impl<'a> Lives<'a> {
         };
         let refused = &self.refused[self.done % self.refused.len()];
         for life in [&self.configured, other, refused] {
-            self.live(life)?;
+            self.live(life, || ())?;
         }
         self.done += 1;
         Ok(())
     }
 
-    /// Makes each one once.
-    pub(super) fn each(&self) -> Result<(), CheckError> {
-        let others = self.platforms.iter().chain(&self.rare).chain(&self.refused);
-        [&self.configured].into_iter().chain(others).try_for_each(|life| self.live(life))
+    /// Makes those that are too costly for many: with a large batch, with a platform whose answer does not end, and with one that
+    /// does not answer what the optional tables ask.
+    pub(super) fn costly(&self) -> Result<(), CheckError> {
+        self.costly.iter().try_for_each(|life| self.live(life, || ()))
     }
 
-    fn live(&self, life: &Life) -> Result<(), CheckError> {
-        life.live(self.harness, &self.batch, self.timeout, || ())?;
+    /// Makes each one once. `look` runs after each call, and after each life.
+    pub(super) fn each(&self, look: impl Fn()) -> Result<(), CheckError> {
+        let others = self.platforms.iter().chain(&self.rare).chain(&self.costly).chain(&self.refused);
+        for life in [&self.configured].into_iter().chain(others) {
+            self.live(life, &look)?;
+            look();
+        }
+        Ok(())
+    }
+
+    fn live(&self, life: &Life, during: impl Fn()) -> Result<(), CheckError> {
+        life.live(self.harness, self.timeout, during)?;
         // Connections to it must not become too many.
         while self.silent.was_contacted() {}
         Ok(())

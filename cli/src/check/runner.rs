@@ -7,6 +7,7 @@ use std::{
     ffi::OsString,
     fs::File,
     io::{self, Write as _, pipe},
+    net::SocketAddr,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -184,6 +185,9 @@ fn start(
     // What a plugin ends the process with would be 0, or a number of its own.
     let exit_code = if check.name == EXIT { 100 + (std::process::id() % 20).cast_signed() } else { 0 };
     let folder = tempfile::Builder::new().prefix("jackfield-check-").tempdir()?;
+    let platform = |start: fn() -> Result<SocketAddr, CheckError>| {
+        WITH_PLATFORM.contains(&check.name).then(start).and_then(Result::ok)
+    };
     let task = Task {
         check: check.name.to_owned(),
         file: std::path::absolute(&args.file)?,
@@ -194,10 +198,8 @@ fn start(
         cycles: args.cycles,
         // The rest of the limit is for the end of the check and for its answer.
         budget_s: (limit * 4 / 5).as_secs(),
-        answering: WITH_PLATFORM
-            .contains(&check.name)
-            .then(fake_platform::start_answering)
-            .and_then(Result::ok),
+        answering: platform(fake_platform::start_answering),
+        slow: platform(fake_platform::start_slow),
         exit_code,
         folder: folder.path().to_owned(),
     };

@@ -1,7 +1,7 @@
 //! Events of every shape.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     convert::Infallible,
     env::consts::{ARCH, OS},
 };
@@ -35,7 +35,7 @@ struct Time {
 impl Sample {
     pub(super) fn new(number: usize) -> Self {
         Self {
-            id: format!("01890a5d-ac96-774b-bcce-{number:012x}"),
+            id: format!("{ID}{number:012x}"),
             name: "check".to_owned(),
             os_version: "1".to_owned(),
             ..Self::default()
@@ -67,8 +67,12 @@ impl Sample {
     }
 }
 
+/// The start of each id. The number of the event follows, in 12 hexadecimal digits.
+const ID: &str = "01890a5d-ac96-774b-bcce-";
+
 const KIND: &str = "feature.used";
-const MACHINE: &str = "00000000000000000000000000000000";
+/// The machine of every sample.
+pub(super) const MACHINE: &str = "00000000000000000000000000000000";
 const TOOL: &str = "jackfield-check";
 const VERSION: &str = "1.0.0";
 
@@ -117,6 +121,9 @@ pub(super) fn batch(samples: Vec<Sample>) -> Batch {
     }
 }
 
+/// More events than a host sends at a time, so that a table of a fixed size is too short.
+pub(super) const LARGE: usize = 5000;
+
 /// A batch of `count` ordinary events.
 pub(super) fn ordinary(count: usize) -> Batch {
     let sample = |number| Sample {
@@ -125,6 +132,13 @@ pub(super) fn ordinary(count: usize) -> Batch {
         ..Sample::new(number)
     };
     batch((0..count).map(sample).collect())
+}
+
+/// The numbers of the events whose ids are in these bytes.
+pub(super) fn numbers_in(bytes: &[u8]) -> BTreeSet<usize> {
+    let text = String::from_utf8_lossy(bytes);
+    let number = |rest: &str| usize::from_str_radix(rest.get(..12)?, 16).ok();
+    text.split(ID).skip(1).filter_map(number).collect()
 }
 
 /// Characters of each plane of Unicode, and characters that are known to cause faults.
@@ -185,6 +199,14 @@ pub(super) fn shapes() -> Vec<Sample> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn events_are_known_by_their_ids() {
+        let sent =
+            [0, 17, 4999].map(|number| Sample::new(number).to_json(&Time { text: String::new(), nanos: 0 }));
+        assert_eq!(numbers_in(sent.join("\n").as_bytes()), BTreeSet::from([0, 17, 4999]));
+        assert!(numbers_in(ID.as_bytes()).is_empty());
+    }
 
     #[test]
     fn every_plane_has_characters_and_every_json_is_one_line() {

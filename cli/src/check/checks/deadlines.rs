@@ -2,13 +2,17 @@
 
 use std::{
     net::SocketAddr,
-    sync::mpsc::{self, RecvTimeoutError},
+    sync::{
+        PoisonError,
+        mpsc::{self, RecvTimeoutError},
+    },
     thread,
     time::{Duration, Instant},
 };
 
 use jackfield_loader::{
     conformance::{Answer, Instance, Terms},
+    count,
     plugin_api::Outcome,
 };
 
@@ -23,6 +27,7 @@ use crate::check::{
 const SHORTER: Duration = Duration::from_secs(1);
 
 /// A platform that is away, closes or breaks each connection without an answer, or accepts none, takes no event, and rejects none.
+/// One that answers once takes no more.
 pub(super) fn unreachable(harness: &Harness) -> CheckResult {
     let mut found = Vec::new();
     for (platform, address) in [
@@ -35,6 +40,7 @@ pub(super) fn unreachable(harness: &Harness) -> CheckResult {
         harness::end(instance)?;
         found.push(format!("{platform}: {outcomes} after {}", seconds(longest)));
     }
+    found.push(format!("failing after one answer: {}", answered_once(harness)?));
     if let Some(full) = FullPlatform::start() {
         let instance = fake_platform::open_at(harness, full.address()?)?;
         let answer = harness::send_ordinary(&instance, 10, SHORTER)?;
@@ -45,13 +51,42 @@ pub(super) fn unreachable(harness: &Harness) -> CheckResult {
     Ok(found.join("; "))
 }
 
+/// Sends a batch to a platform that answers once. An answer is about the events of one request, or about one line, and not about
+/// those that the platform has not got.
+fn answered_once(harness: &Harness) -> CheckResult {
+    let (address, answered) = fake_platform::start_failing()?;
+    let instance = fake_platform::open_at(harness, address)?;
+    let answer = harness::send_ordinary(&instance, sample_events::LARGE, SHORT)?;
+    harness::end(instance)?;
+    events::no_partial_silence(&answer, SHORT)?;
+    let got = sample_events::numbers_in(&answered.lock().unwrap_or_else(PoisonError::into_inner));
+    let is_wrong = |(number, outcome): (usize, &Option<Outcome>)| {
+        *outcome == Some(Outcome::Delivered) && !got.contains(&number)
+    };
+    let wrong = answer.outcomes.iter().enumerate().filter(|it| is_wrong(*it)).count();
+    // What is compressed shows no event.
+    if wrong > 0 && !got.is_empty() && harness.subject.plugin().metadata().acknowledges {
+        return Err(fail(
+            format!(
+                "{} are reported as delivered that were in nothing the platform has answered",
+                count(wrong, "event")
+            ),
+            "report of each event what the platform has answered to the request that it was in, and `retry` of those that were not sent",
+        ));
+    }
+    events::counts(&answer)
+}
+
 /// Sends batches to a platform that answers nothing, which may lose no event. Gives the outcomes of the first, and the longest
 /// time of a call.
 fn send_and_keep(harness: &Harness, instance: &Instance) -> Result<(String, Duration), CheckError> {
     let few = harness::send_ordinary(instance, 10, SHORT)?;
     let found = kept(harness, &few)?;
-    let many = harness::send_ordinary(instance, events::LARGE, SHORT)?;
+    let many = harness::send_ordinary(instance, sample_events::LARGE, SHORT)?;
     kept(harness, &many)?;
+    for answer in [&few, &many] {
+        events::no_partial_silence(answer, SHORT)?;
+    }
     let mut longest = few.took.max(many.took);
     if [&few, &many].iter().any(|answer| answer.outcomes.iter().any(is_too_large)) {
         // The host sends parts, at last one event alone.

@@ -1,6 +1,6 @@
 //! Batches and events of every size and shape, also from many threads.
 
-use std::{sync::Mutex, thread};
+use std::{sync::Mutex, thread, time::Duration};
 
 use jackfield_loader::{
     Batch,
@@ -57,16 +57,13 @@ pub(super) fn shapes(harness: &Harness) -> CheckResult {
     Ok(format!("{count} events: absent, empty and set fields, 500 pairs of metadata"))
 }
 
-/// More events than a host sends at a time, so that a table of a fixed size is too short.
-pub(super) const LARGE: usize = 5000;
-
 /// A plugin that says something of a batch has to say it of each event.
 pub(super) fn outcomes(harness: &Harness) -> CheckResult {
     let instance = harness.open()?;
     let mut found = Vec::new();
-    for events in [1, 100, LARGE] {
+    for events in [1, 100, sample_events::LARGE] {
         let answer = harness::send_ordinary(&instance, events, TIMEOUT)?;
-        no_partial_silence(&answer)?;
+        no_partial_silence(&answer, TIMEOUT)?;
         found.push(format!("{} of {events}", counts(&answer)?));
     }
     harness::end(instance)?;
@@ -75,9 +72,9 @@ pub(super) fn outcomes(harness: &Harness) -> CheckResult {
 
 /// Fails an answer that came in time, succeeded, and has outcomes for a part of the events. Silence counts as a retry wherever
 /// else it is found.
-fn no_partial_silence(answer: &Answer) -> Result<(), CheckError> {
+pub(super) fn no_partial_silence(answer: &Answer, timeout: Duration) -> Result<(), CheckError> {
     let (all, silent) = (answer.outcomes.len(), answer.outcomes.iter().filter(|it| it.is_none()).count());
-    if answer.status != abi::STATUS_OK || answer.took >= TIMEOUT || silent == 0 || silent == all {
+    if answer.status != abi::STATUS_OK || answer.took >= timeout || silent == 0 || silent == all {
         return Ok(());
     }
     Err(fail(

@@ -146,7 +146,7 @@ pub(super) fn after_free(harness: &Harness) -> CheckResult {
     let mut lives = Life::with_platforms(harness)?;
     lives.extend(Life::at(harness, silent.address()?));
     for life in [Life::configured(harness)].iter().chain(&lives) {
-        life.live(harness, &sample_events::ordinary(3), BRIEF, || ())?;
+        life.live(harness, BRIEF, || ())?;
         while silent.was_contacted() {}
         let have_ended = harness.wait_for_threads();
         if silent.was_contacted() {

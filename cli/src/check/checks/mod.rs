@@ -68,7 +68,7 @@ pub(crate) const EXIT: &str = "process-exit";
 /// The children of these checks have a folder of their own as working folder and for temporary files.
 pub(crate) const IN_FOLDER: [&str; 2] = [LEFTOVERS, EXIT];
 
-/// The checks that need a platform that answers, outside of their process.
+/// The checks that need platforms that answer, at once or slowly, outside of their process.
 pub(crate) const WITH_PLATFORM: [&str; 5] = [AFTER_FREE, PROCESS_STATE, LEFTOVERS, LEAKS, PROBE];
 
 pub(crate) const CHECKS: [Check; 35] = [

@@ -1,6 +1,6 @@
 //! The optional tables of a plugin: deletion and diagnostics.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use jackfield_loader::{
     conformance::{Answer, Instance, Terms},
@@ -18,13 +18,13 @@ const NO_TABLE: &str = "the plugin does not offer it";
 const SENT: &str = "sent";
 const REACHABLE: &str = "reachable";
 const UNREACHABLE: &str = "unreachable";
+const REFUSED: &str = "refused";
 
 pub(super) fn deletion(harness: &Harness) -> CheckResult {
     let (instance, is_away) =
         fake_platform::open_at_or_configured(harness, fake_platform::closed_address()?)?;
     let terms = Terms::new(SHORT);
-    let machine = "00000000000000000000000000000000";
-    let answer = instance.request_deletion(machine, &sample_events::ordinary(1), &terms);
+    let answer = instance.request_deletion(sample_events::MACHINE, &sample_events::ordinary(1), &terms);
     let answer = answer.ok_or_else(|| skip(NO_TABLE))?;
     harness::judge("request", &answer, &terms)?;
     let words = [
@@ -96,7 +96,18 @@ pub(super) fn probe(harness: &Harness) -> CheckResult {
         seen.push(format!("{word} after {}{platform}", harness::seconds(took)));
     }
     seen.dedup();
-    if let Some(word) = harness.task.answering.map(|at| probed_answering(harness, at)).transpose()?.flatten()
+    if harness.subject.plugin().metadata().acknowledges
+        && let Some(word) = probed_delivering(harness.open()?, &[UNREACHABLE, REFUSED])?
+    {
+        seen.push(format!("{word} by the given one, which takes events"));
+    }
+    let kits = match harness.task.answering.map(|address| fake_platform::open_at(harness, address)) {
+        None | Some(Err(CheckError::Skipped(_))) => None,
+        Some(opened) => Some(opened?),
+    };
+    // What its answer to a probe means is the plugin's affair.
+    if let Some(instance) = kits
+        && let Some(word) = probed_delivering(instance, &[UNREACHABLE])?
     {
         seen.push(format!("{word} by one that answers"));
     }
@@ -108,7 +119,7 @@ fn probed(instance: &Instance) -> Result<(&'static str, Duration), CheckError> {
     let words = [
         (diagnostics::PROBE_REACHABLE, REACHABLE),
         (diagnostics::PROBE_UNREACHABLE, UNREACHABLE),
-        (diagnostics::PROBE_REFUSED, "refused"),
+        (diagnostics::PROBE_REFUSED, REFUSED),
         (diagnostics::PROBE_UNSUPPORTED, "unsupported"),
     ];
     let terms = Terms::new(SHORT);
@@ -117,23 +128,20 @@ fn probed(instance: &Instance) -> Result<(&'static str, Duration), CheckError> {
     Ok((explained("probe", &answer, "PROBE_", &words)?, answer.took))
 }
 
-/// The same of the kit's platform that answers, if it is one to the plugin: events are delivered to it.
-fn probed_answering(harness: &Harness, address: SocketAddr) -> Result<Option<&'static str>, CheckError> {
-    let instance = match fake_platform::open_at(harness, address) {
-        Err(CheckError::Skipped(_)) => return Ok(None),
-        opened => opened?,
-    };
-    let answer = harness::send_ordinary(&instance, 1, TIMEOUT)?;
+/// The answer of a probe of a platform to which an event is delivered, which is none of the `wrong` ones. None where no event is.
+fn probed_delivering(instance: Instance, wrong: &[&str]) -> Result<Option<&'static str>, CheckError> {
+    // Other checks judge it.
+    let answer = instance.send(&sample_events::ordinary(1), &Terms::new(TIMEOUT));
     let delivers = answer.outcomes.contains(&Some(Outcome::Delivered));
     let word = if delivers { Some(probed(&instance)?.0) } else { None };
     harness::end(instance)?;
-    if word == Some(UNREACHABLE) {
-        return Err(fail(
-            "`probe` says that the platform is unreachable to which `send` delivers",
+    match word {
+        Some(word) if wrong.contains(&word) => Err(fail(
+            format!("`probe` says `{word}` of the platform to which `send` delivers"),
             "ask the platform as `send` does, or answer PROBE_UNSUPPORTED",
-        ));
+        )),
+        word => Ok(word),
     }
-    Ok(word)
 }
 
 /// The word for the number in the answer, which the plugin has to explain.

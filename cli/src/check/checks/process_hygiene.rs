@@ -13,20 +13,15 @@ use crate::check::{
     harness::{self, CheckError, CheckResult, Harness, SHORT, TIMEOUT, fail, skip},
     left,
     lives::{Life, Lives},
-    sample_events,
 };
 
-/// Makes lives with the given options and with the kit's platforms, and options that are refused.
+/// Looks at the process before and after each call of every kind of life.
 pub(super) fn process_state(harness: &Harness) -> CheckResult {
-    let (before, batch) = (&harness.before, sample_events::ordinary(3));
+    let before = &harness.before;
     let changed = RefCell::new(BTreeSet::new());
     let look = || changed.borrow_mut().extend(before.changed(&ProcessState::now()));
     look();
-    let platforms = Life::with_platforms(harness)?;
-    for life in [Life::configured(harness)].iter().chain(&platforms).chain(&Life::refused(harness)) {
-        life.live(harness, &batch, SHORT, look)?;
-        look();
-    }
+    Lives::new(harness, SHORT)?.each(look)?;
     let changed: Vec<String> = changed.into_inner().into_iter().collect();
     if !changed.is_empty() {
         return Err(fail(
@@ -43,7 +38,7 @@ pub(super) fn exit(harness: &Harness) -> CheckResult {
     if let (Err(_), Ok(here)) = (enter_folder(harness), here) {
         let _ = env::set_current_dir(here);
     }
-    Life::configured(harness).live(harness, &sample_events::ordinary(3), TIMEOUT, || ())?;
+    Life::configured(harness).live(harness, TIMEOUT, || ())?;
     let left = harness.open()?;
     harness::send_ordinary(&left, 3, TIMEOUT)?;
     Ok("a program that returns from `main` ends, and leaves no process and no file".to_owned())
@@ -69,7 +64,7 @@ pub(super) fn leftovers(harness: &Harness) -> CheckResult {
     enter_folder(harness)?;
     let lives = Lives::new(harness, SHORT)?;
     for _ in 0..2 {
-        lives.each()?;
+        lives.each(|| ())?;
     }
     // What a thread makes that still runs counts, too.
     harness.wait_for_threads();

@@ -139,12 +139,17 @@ fn what_belongs_to_the_tool_is_left_alone() {
         ("SETS_UMASK_DELIVERED", "umask"),
         ("SETS_UMASK_AWAY", "umask"),
         ("SETS_UMASK_REFUSED", "umask"),
+        ("SETS_UMASK_TIMED_OUT", "umask"),
+        ("SETS_UMASK_AFTER_CLOSE", "umask"),
+        ("SETS_UMASK_MANY", "umask"),
+        ("SETS_UMASK_PROBED", "umask"),
     ] {
         let only = ["--only", "process-state", "--only", "process-exit"];
         let report = fails(&site, &c_conduct(variant), &only, &["process-state"]);
         assert!(report.to_string().contains(&format!("changed: {named}\"")), "{report:#}");
     }
     fails(&site, &c_conduct("PRINTS"), &[], &["stdout"]);
+    fails(&site, &c_conduct("PRINTS_LITTLE"), &["--only", "probe", "--only", "stdout"], &["stdout"]);
     for (variant, named) in [
         ("LEAKS_MEMORY", " bytes of memory"),
         ("LEAKS_DESCRIPTOR", " descriptors more after 100 lives"),
@@ -159,9 +164,19 @@ fn what_belongs_to_the_tool_is_left_alone() {
         let report = fails(&site, &c_conduct(variant), &[], &["leaks"]);
         assert!(report.to_string().contains(named), "{report:#}");
     }
-    for variant in ["LEAKS_TIMED_OUT", "LEAKS_CANCELLED", "LEAKS_AFTER_CLOSE", "LEAKS_UNCLOSED"] {
+    for variant in [
+        "LEAKS_TIMED_OUT",
+        "LEAKS_SLOWLY",
+        "LEAKS_CANCELLED",
+        "LEAKS_AFTER_CLOSE",
+        "LEAKS_UNCLOSED",
+        "LEAKS_MANY",
+        "LEAKS_DELETING",
+        "LEAKS_PROBED",
+    ] {
         let report = fails(&site, &c_conduct(variant), &["--only", "leaks"], &["leaks"]);
-        assert!(report.to_string().contains(" descriptors more after 100 lives"), "{report:#}");
+        let found = report.to_string();
+        assert!(found.contains(" descriptor") && found.contains(" more after 100 lives"), "{report:#}");
     }
     fails(&site, &c_conduct("KEEPS_THREAD"), &["--only", "leaks", "--kept-threads", "1"], &[]);
     // A part of the time is for each, so that there are fewer.
@@ -171,7 +186,7 @@ fn what_belongs_to_the_tool_is_left_alone() {
     assert!(fewer.contains(" lives instead of 1000, as each takes 0."), "{fewer}");
     let too_few = site.run(&[&only[..], &["4s"]].concat()).with_code(0).stdout;
     assert!(too_few.contains("Not shown: leaks (a life takes 0."), "{too_few}");
-    for variant in ["LEAKS_LITTLE", "LEAKS_LITTLE_CONNECTED"] {
+    for variant in ["LEAKS_LITTLE", "LEAKS_LITTLE_CONNECTED", "LEAKS_IN_STEPS"] {
         let little = c_conduct(variant);
         let little = site.run(&["check", little.to_str().expect("UTF-8"), "--only", "leaks"]).with_code(4);
         assert!(little.stdout.contains(" bytes of memory"), "{little:#?}");
@@ -184,6 +199,7 @@ fn what_belongs_to_the_tool_is_left_alone() {
         ("LEAVES_FILE_HERE", "1 file or folder is left: conduct.cache"),
         ("LEAVES_FILE_DELIVERED", "1 file or folder is left: conduct.cache"),
         ("LEAVES_FILE_AWAY", "1 file or folder is left: conduct.cache"),
+        ("LEAVES_FILE_MANY", "1 file or folder is left: conduct.cache"),
         ("LEAVES_FOLDER", "1 file or folder is left: conduct.d"),
         ("LEAVES_FILE_AFTER_FREE", "1 file or folder is left: conduct.cache"),
         ("LEAVES_SHARED", "memory is left mapped: /memfd:conduct"),
@@ -220,7 +236,7 @@ fn each_breach_of_the_contract_is_found_by_its_check() {
         ("TAKES_ANYTHING", &["unknown-keys", "wrong-types"]),
         ("REFUSES_IN_SILENCE", &["unknown-keys", "wrong-types"]),
         ("CLOSES_ONCE", &["close-twice"]),
-        ("DIES_AFTER_CLOSE", &["send-after-close", "leftovers", "leaks"]),
+        ("DIES_AFTER_CLOSE", &["send-after-close", "process-state", "leftovers", "leaks"]),
         ("TODAYS_HOST_ONLY", &["newer-host"]),
         ("NEEDS_NAMES", &["older-host"]),
         ("FOLLOWS_EMPTY_LISTS", &["empty-pointers"]),
@@ -232,7 +248,10 @@ fn each_breach_of_the_contract_is_found_by_its_check() {
         ("DELIVERS_CANCELLED", &["cancel"]),
         ("DELIVERS_MANY", &["unreachable"]),
         ("DELIVERS_UNANSWERED", &["unreachable"]),
-        ("FORGETS_MANY", &["outcomes"]),
+        ("FORGETS_MANY", &["outcomes", "unreachable", "deadline"]),
+        ("FORGETS_MANY_AWAY", &["unreachable"]),
+        ("TRUSTS_FIRST", &["unreachable"]),
+        ("TRUSTS_REST", &["unreachable"]),
         ("WRITES_BATCH", &["read-only"]),
         ("WRITES_BATCH_HEAD", &["read-only"]),
         ("WRITES_CALL", &["read-only"]),
@@ -280,7 +299,10 @@ fn each_breach_of_the_contract_is_found_by_its_check() {
             "probe",
             "`probe` says that the platform is reachable, by a platform that is away",
         ),
-        ("DENIES_PLATFORM", "probe", "the platform is unreachable to which `send` delivers"),
+        ("DENIES_PLATFORM", "probe", "`probe` says `unreachable` of the platform to which `send` delivers"),
+        ("LABELS_LINES", "preview", "`preview`: the label of a preview has more than one line"),
+        ("LOGS_BYTES", "batch-sizes", "the message of a log record is not UTF-8"),
+        ("LOGS_LEVEL", "batch-sizes", "the level 6 of a log record is unknown"),
     ] {
         let report = fails(&site, &c_conduct(variant), &["--only", check], &[check]);
         assert!(report.to_string().contains(said), "{report:#}");
@@ -302,6 +324,28 @@ fn each_breach_of_the_contract_is_found_by_its_check() {
     assert!(connects.to_string().contains("hung: no end after 5 s"), "{connects:#}");
     fails(&site, &c_conduct("READS_FOR_EVER"), &brief, &["deadline"]);
     fails(&site, &c_conduct("IGNORES_CANCEL"), &["--only", "deadline", "--only", "cancel"], &["cancel"]);
+}
+
+/// The platforms of the kit answer otherwise.
+#[test]
+fn a_probe_is_compared_with_what_the_given_platform_takes() {
+    use std::io::{Read as _, Write as _};
+
+    let site = Site::new(&[]);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let _ = client.read(&mut [0; 1]).and_then(|_| client.write_all(b"y"));
+        }
+    });
+    let denies = c_conduct("DENIES_GIVEN");
+    let options = json!({ "url": url }).to_string();
+    let report = fails(&site, &denies, &["--config-json", &options, "--only", "probe"], &["probe"]);
+    let said = "`probe` says `unreachable` of the platform to which `send` delivers";
+    assert!(report.to_string().contains(said), "{report:#}");
+    let away = ["--config-json", r#"{"url":"http://127.0.0.1:9"}"#, "--only", "probe"];
+    fails(&site, &denies, &away, &[]);
 }
 
 #[test]
