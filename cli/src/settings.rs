@@ -29,7 +29,7 @@ pub(crate) const CONFIGURATION: &str = "\
 Configuration: the file of --config or $JACKFIELD_CONFIG, else the first of these:
   $XDG_CONFIG_HOME/jackfield/config.toml (by default ~/.config/jackfield/config.toml)
   /etc/jackfield/config.toml
-  (Windows: %APPDATA%\\jackfield\\config.toml)
+  (Windows: %APPDATA%\\jackfield\\config.toml, %ProgramData%\\jackfield\\config.toml)
 A file in the current folder is not used: anybody who can write there would choose what
 code runs. For the same reason only root or you may own the file and write to it and to
 each folder on the way to it; --trust-config turns that check off.
@@ -265,12 +265,14 @@ pub(crate) fn consent_file() -> Option<PathBuf> {
 
 /// The current folder is not one of them, because anybody who can write there would choose which code runs.
 fn usual_places() -> Vec<PathBuf> {
+    let (own, machine) = if cfg!(windows) {
+        (absolute_variable("APPDATA"), absolute_variable("ProgramData"))
+    } else {
+        let own = absolute_variable("XDG_CONFIG_HOME").or_else(|| home().map(|home| home.join(".config")));
+        (own, Some(PathBuf::from("/etc")))
+    };
     let below = |folder: PathBuf| folder.join("jackfield").join("config.toml");
-    if cfg!(windows) {
-        return env::var_os("APPDATA").map(|data| below(data.into())).into_iter().collect();
-    }
-    let own = absolute_variable("XDG_CONFIG_HOME").or_else(|| home().map(|home| home.join(".config")));
-    own.map(below).into_iter().chain([PathBuf::from("/etc/jackfield/config.toml")]).collect()
+    own.into_iter().chain(machine).map(below).collect()
 }
 
 fn absolute_variable(name: &str) -> Option<PathBuf> {

@@ -1,7 +1,5 @@
 //! The child: it reads its task from one pipe, runs that check, and writes the finding to another pipe.
 
-#![cfg_attr(not(unix), allow(dead_code, unused_imports, reason = "there are no such children"))]
-
 use std::{
     fs::File,
     io::{self, BufRead as _, BufReader, Write as _},
@@ -28,24 +26,13 @@ pub(super) const NAME: &str = "check";
 /// The exit code of a child that could not read its task or write its finding: `EX_IOERR` of `sysexits.h`.
 const NO_TASK: i32 = 74;
 
-#[cfg(unix)]
 fn run(inherited: Inherited) -> i32 {
     let mut files = inherited.files.into_iter();
-    let (Some(task), Some(answer), Some(output)) = (files.next(), files.next(), files.next()) else {
+    let (Some(task), Some(answer)) = (files.next(), files.next()) else {
         return NO_TASK;
     };
-    // The parent reads what the plugin prints.
-    if rustix::stdio::dup2_stdout(&output).is_err() {
-        return NO_TASK;
-    }
-    drop(output);
     begin();
     perform(File::from(task), File::from(answer)).unwrap_or(NO_TASK)
-}
-
-#[cfg(not(unix))]
-fn run(_: Inherited) -> i32 {
-    NO_TASK
 }
 
 fn perform(task: File, mut answer: File) -> Option<i32> {

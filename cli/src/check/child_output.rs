@@ -1,7 +1,5 @@
 //! The output of a child on its pipes.
 
-#![cfg_attr(not(unix), allow(dead_code, reason = "there are no such children"))]
-
 use std::{
     io::{self, Read},
     sync::{Arc, Condvar, Mutex, PoisonError},

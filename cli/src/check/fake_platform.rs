@@ -267,27 +267,22 @@ fn no_port(error: &io::Error) -> CheckError {
 }
 
 /// An address where no process listens, as long as this process lives: another one of the kit's could listen there otherwise.
-#[cfg(unix)]
+/// It is that of the client of a connection, so that the port is in use.
 pub(super) fn closed_address() -> Result<SocketAddr, CheckError> {
-    use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, socket_with};
-    static BOUND: Mutex<Option<(OwnedFd, SocketAddr)>> = Mutex::new(None);
-    let mut bound = BOUND.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, address)) = &*bound {
+    type Connection = ([TcpStream; 2], SocketAddr);
+    static CONNECTION: Mutex<Option<Connection>> = Mutex::new(None);
+    let mut connection = CONNECTION.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, address)) = &*connection {
         return Ok(*address);
     }
-    let reserve = || -> io::Result<(OwnedFd, SocketAddr)> {
-        let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-        bind(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-        let address = getsockname(&socket)?.try_into()?;
-        Ok((socket, address))
+    let connect = || -> io::Result<Connection> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let client = TcpStream::connect(listener.local_addr()?)?;
+        let address = client.local_addr()?;
+        Ok(([client, listener.accept()?.0], address))
     };
-    let (_, address) = bound.insert(reserve().map_err(|error| no_port(&error))?);
+    let (_, address) = connection.insert(connect().map_err(|error| no_port(&error))?);
     Ok(*address)
-}
-
-#[cfg(not(unix))]
-pub(super) fn closed_address() -> Result<SocketAddr, CheckError> {
-    SilentPlatform::start()?.address()
 }
 
 /// An instance whose endpoint is `address`.

@@ -194,8 +194,12 @@ pub(super) fn not_opened(answer: &Answer) -> CheckError {
     fail(format!("`open` failed: {}", said(answer)), advice)
 }
 
-/// The number of threads of this process; `None` where there is no `/proc`.
+/// The number of threads of this process; `None` where there is no `/proc`. On Windows that would be a folder of the current
+/// drive.
 pub(super) fn threads() -> Option<usize> {
+    if cfg!(windows) {
+        return None;
+    }
     fs::read_dir("/proc/self/task").ok().map(Iterator::count)
 }
 

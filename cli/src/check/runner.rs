@@ -1,7 +1,5 @@
 //! The parent: it starts a child for each check, and judges how the child ended.
 
-#![cfg_attr(not(unix), allow(dead_code, unused_imports, reason = "there are no such children"))]
-
 use std::{
     env,
     ffi::OsString,
@@ -17,7 +15,7 @@ use indicatif::ProgressBar;
 use jackfield_loader::{
     Inspection, Program, in_prose,
     plugin_api::metadata::CAPABILITY_STDOUT,
-    reexec::{Child, Ended, Spawn, adopt_orphans, kill_descendants, processes_below},
+    reexec::{Child, Ended, OwnedHandle, Spawn, adopt_orphans, kill_descendants, processes_below},
 };
 
 use super::{
@@ -149,9 +147,16 @@ fn stdout(printed: &[(&'static str, Output)], has_run: bool, own_process: bool, 
 /// Largest size of an answer, in bytes.
 const ANSWER: usize = 1 << 20;
 
-/// The numbers of the signals of a forbidden access to memory.
-const BUS: i32 = if cfg!(target_os = "linux") { 7 } else { 10 };
-const SEGV: i32 = 11;
+/// Whether a forbidden access to memory has ended a child.
+fn has_touched_memory(ended: Option<Ended>) -> bool {
+    const BUS: i32 = if cfg!(target_os = "linux") { 7 } else { 10 };
+    const SEGV: i32 = 11;
+    const ACCESS_VIOLATION: u32 = 0xC000_0005;
+    matches!(ended, Some(Ended::Signal(SEGV | BUS) | Ended::Exception(ACCESS_VIOLATION)))
+}
+
+/// The variables with the folder of temporary files.
+const TEMPORARY: &[&str] = if cfg!(windows) { &["TEMP", "TMP"] } else { &["TMPDIR"] };
 
 /// Runs one check in a child.
 fn one(check: &Check, args: &CheckArgs, own_process: bool, config: &str, stop: &Stop) -> (Finding, Output) {
@@ -165,13 +170,12 @@ fn one(check: &Check, args: &CheckArgs, own_process: bool, config: &str, stop: &
             (finding, output)
         }
         Err(error) => {
-            let advice = "a check needs a child process, which it can start only on Unix";
+            let advice = "a check needs a child process";
             (fail(format!("no child could be started: {error}"), advice).into(), Output::default())
         }
     }
 }
 
-#[cfg(unix)]
 fn start(
     check: &Check,
     args: &CheckArgs,
@@ -179,8 +183,6 @@ fn start(
     config: &str,
     stop: &Stop,
 ) -> io::Result<(Finding, Output)> {
-    use std::os::fd::OwnedFd;
-
     let limit = args.limit;
     // What a plugin ends the process with would be 0, or a number of its own.
     let exit_code = if check.name == EXIT { 100 + (std::process::id() % 20).cast_signed() } else { 0 };
@@ -209,13 +211,16 @@ fn start(
     let ((output_reader, output_writer), (error_reader, error_writer)) = (pipe()?, pipe()?);
     let mut spawn = Spawn::new(Program::Own, NAME).title(format!("check {}", check.name));
     if IN_FOLDER.contains(&check.name) {
-        let is_other = |(name, _): &(OsString, OsString)| name != "TMPDIR";
-        let environment = env::vars_os().filter(is_other).chain([("TMPDIR".into(), folder.path().into())]);
-        spawn = spawn.environment(environment.collect());
+        let is_temporary =
+            |name: &OsString| TEMPORARY.iter().any(|variable| name.eq_ignore_ascii_case(variable));
+        let others = env::vars_os().filter(|(name, _)| !is_temporary(name));
+        let ours = TEMPORARY.iter().map(|name| (name.into(), folder.path().into()));
+        spawn = spawn.environment(others.chain(ours).collect());
     }
     let child = spawn
-        .files([OwnedFd::from(task_reader), answer_writer.into(), output_writer.into()].into())
-        .stderr(File::from(OwnedFd::from(error_writer)))
+        .files([OwnedHandle::from(task_reader), answer_writer.into()].into())
+        .stdout(File::from(OwnedHandle::from(output_writer)))
+        .stderr(File::from(OwnedHandle::from(error_writer)))
         .start()?;
     let child = Arc::new(child);
     stop.running(Some(&child));
@@ -266,17 +271,17 @@ fn start(
             "a destructor of the library, or a function registered with `atexit`, must return",
         )
         .into(),
-        (Some(Ended::Signal(SEGV | BUS)), _) if check.name == READ_ONLY => fail(
+        (ended, _) if has_touched_memory(ended) && check.name == READ_ONLY => fail(
             "crashed where the host's tables, the configuration, the batch, its events and the call can't be written",
             "they belong to the host, and other threads read them: copy what you change",
         )
         .into(),
-        (Some(Ended::Signal(SEGV | BUS)), _) if check.name == VIEW_ENDS => fail(
+        (ended, _) if has_touched_memory(ended) && check.name == VIEW_ENDS => fail(
             "crashed where memory ends behind each text and list",
             "a view has a length, and no character ends its text: read no more than `len` bytes or items",
         )
         .into(),
-        (Some(Ended::Signal(SEGV | BUS)), _) if check.name == LENT_MEMORY => fail(
+        (ended, _) if has_touched_memory(ended) && check.name == LENT_MEMORY => fail(
             "crashed where the configuration, the batch, its events and a call can't be read after the call has returned",
             "they are borrowed until the function returns: copy what a later call, or a thread, needs",
         )
@@ -286,23 +291,23 @@ fn start(
     Ok((finding, output))
 }
 
-#[cfg(not(unix))]
-fn start(_: &Check, _: &CheckArgs, _: bool, _: &str, _: &Stop) -> io::Result<(Finding, Output)> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
 /// The failure of a child that did not answer.
 fn broken(ended: Option<Ended>, limit: Duration, errors: &Output) -> CheckError {
     let said = errors.end();
     let said = if said.is_empty() { said } else { format!("; its last line: {said}") };
+    let crashed = |by: String| {
+        fail(
+            format!("crashed by {by}"),
+            "run the plugin's own tests under a debugger or a sanitizer; a panic must not leave an exported function",
+        )
+    };
     match ended {
         None => fail(
             format!("hung: no end after {} s{said}", limit.as_secs()),
             "every function returns by its call's timeout, and `free` at once: look where the plugin waits",
         ),
         // The words of a runtime of C++ or Rust that finds a foreign exception.
-        #[cfg(unix)]
-        Some(Ended::Signal(_))
+        Some(Ended::Signal(_) | Ended::Exception(_))
             if ["foreign exception", "terminate called"].iter().any(|it| said.contains(it)) =>
         {
             fail(
@@ -310,12 +315,8 @@ fn broken(ended: Option<Ended>, limit: Duration, errors: &Output) -> CheckError 
                 "catch it at the boundary: in C++ the macro `JACKFIELD_CATCH` of jackfield.h makes it the answer of the call",
             )
         }
-        #[cfg(unix)]
-        Some(Ended::Signal(signal)) => fail(
-            format!("crashed by signal {signal}{said}"),
-            "run the plugin's own tests under a debugger or a sanitizer; a panic must not leave an exported function",
-        ),
-        #[cfg(unix)]
+        Some(Ended::Signal(signal)) => crashed(format!("signal {signal}{said}")),
+        Some(Ended::Exception(number)) => crashed(format!("the exception {number:#010X}{said}")),
         Some(Ended::Code(code)) => fail(
             format!("the process ended with exit code {code}{said}"),
             "no function of a plugin may end the process",

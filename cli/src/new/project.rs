@@ -156,6 +156,7 @@ impl Lang {
                     ("Makefile", "c/Makefile.in"),
                     ("config.c", "c/config.c.in"),
                     ("config.h", "c/config.h.in"),
+                    ("net.h", "c/net.h.in"),
                     ("plugin.c", "c/plugin.c.in"),
                     ("test.c", "shared/test.c.in"),
                     ("wire.c", "c/wire.c.in"),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use jackfield_plugin_api::Outcome;
 use jackfield_plugin_api::abi::{self, Status};
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 use super::host::Pages;
 use super::host::{Cancel, Terms, further_tables};
 use super::late::note_use;
@@ -67,9 +67,9 @@ pub(super) fn during(terms: &Terms, events: usize, body: impl FnOnce(*const abi:
         tables: further_tables(terms.host),
     };
     let pointer = &raw const call;
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", windows))]
     let pages = Pages::of_value(terms.memory, &call);
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", windows))]
     let pointer = pages.as_ref().map_or(pointer, |(_, copy)| *copy);
     let start = Instant::now();
     let status = body(pointer);

@@ -10,8 +10,8 @@ use jackfield_plugin_api::abi;
 
 use super::log::{self, log};
 use crate::boundary::batch::{Batch, strings_mut};
-#[cfg(target_os = "linux")]
-use crate::boundary::mapping::{Mapping, memory};
+#[cfg(any(target_os = "linux", windows))]
+use crate::boundary::mapping::{Mapping, memory, page_size};
 
 /// The version of the host that a plugin sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,7 +80,7 @@ impl Terms {
 /// The memory that holds what a plugin gets.
 ///
 /// # Platform
-/// Linux. Elsewhere it is ordinary.
+/// Linux and Windows. Elsewhere it is ordinary.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Memory {
@@ -137,13 +137,13 @@ unsafe impl Sync for Handle {}
 /// The pointer for `open`, valid as long as the process lives.
 pub(super) fn of(kind: HostKind, memory: Memory) -> *const abi::Host {
     static HOSTS: [OnceLock<Handle>; 3] = [const { OnceLock::new() }; 3];
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", windows))]
     if memory == Memory::ReadOnly
         && let Some(host) = in_pages(kind, memory)
     {
         return host;
     }
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(not(any(target_os = "linux", windows)))]
     let _ = memory;
     let make = || {
         let services: &'static abi::HostServices = Box::leak(Box::new(services(kind)));
@@ -154,7 +154,7 @@ pub(super) fn of(kind: HostKind, memory: Memory) -> *const abi::Host {
 }
 
 /// The same in memory of another kind, which is never given back.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 fn in_pages(kind: HostKind, memory: Memory) -> Option<*const abi::Host> {
     let services = services(kind);
     let len = tables(kind, &raw const services).len();
@@ -246,7 +246,7 @@ pub(super) struct AlteredViews<'a> {
     events: Vec<abi::Event>,
     terms: &'a Terms,
     _batch: &'a Batch,
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", windows))]
     pages: Option<Pages>,
 }
 
@@ -269,13 +269,13 @@ impl<'a> AlteredViews<'a> {
             empty(terms.empty, &mut event.args.ptr, event.args.len);
             empty(terms.empty, &mut event.metadata.ptr, event.metadata.len);
         }
-        #[cfg(target_os = "linux")]
+        #[cfg(any(target_os = "linux", windows))]
         let pages = Pages::of(terms.memory, &mut events);
         Self {
             events,
             terms,
             _batch: batch,
-            #[cfg(target_os = "linux")]
+            #[cfg(any(target_os = "linux", windows))]
             pages,
         }
     }
@@ -283,7 +283,7 @@ impl<'a> AlteredViews<'a> {
     /// The C form, valid as long as `self`.
     pub(super) fn to_abi(&self) -> abi::Batch {
         let mut events = self.events.as_ptr();
-        #[cfg(target_os = "linux")]
+        #[cfg(any(target_os = "linux", windows))]
         if let Some(pages) = &self.pages {
             events = pages.events();
         }
@@ -311,7 +311,7 @@ fn empty<T>(how: Empty, pointer: &mut *const T, len: usize) {
 }
 
 /// Memory of a [`Memory`] that is not ordinary, with copies of what a plugin gets.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 pub(super) struct Pages {
     memory: Mapping,
     kind: Memory,
@@ -322,7 +322,7 @@ pub(super) struct Pages {
     events: usize,
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 impl Pages {
     /// The room that something of this length needs.
     fn room(kind: Memory, bytes: usize) -> usize {
@@ -445,7 +445,7 @@ impl Pages {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 impl Drop for Pages {
     fn drop(&mut self) {
         if self.kind == Memory::Lent && self.memory.close(0, self.memory.len()).is_ok() {
@@ -455,20 +455,15 @@ impl Drop for Pages {
     }
 }
 
-#[cfg(target_os = "linux")]
-fn page_size() -> usize {
-    rustix::param::page_size()
-}
-
 /// The alignment of everything that is copied.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 const ALIGNMENT: usize = 16;
 
 /// The items of a view; none of null.
 ///
 /// # Safety
 /// The view is valid for as long as the result is used.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 unsafe fn list<'a, T>(items: *const T, len: usize) -> &'a [T] {
     if items.is_null() || len == 0 {
         return &[];

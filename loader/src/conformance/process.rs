@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The settings of the process at one time, by their names.
 ///
 /// # Platform
-/// Environment and working folder. On Unix also actions of signals, the signal mask, the priority and the settings of the
-/// floating-point unit of the calling thread, timers, locale, umask, limits of resources, group and session, and the files
-/// of the standard streams. On Linux also the scheduling and the processors of the calling thread, the name of the process,
-/// locked memory, and what `prctl` sets.
+/// Environment, working folder, and the settings of the floating-point unit of the calling thread. On Unix also actions of
+/// signals, the signal mask and the priority of the calling thread, timers, locale, umask, limits of resources, group and
+/// session, and the files of the standard streams. On Linux also the scheduling and the processors of the calling thread, the
+/// name of the process, locked memory, and what `prctl` sets. On Windows priorities, error mode and standard streams.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessState(BTreeMap<String, String>);
 
@@ -28,6 +28,11 @@ impl ProcessState {
         found.insert("working folder".to_owned(), folder);
         #[cfg(unix)]
         unix::look(&mut found);
+        #[cfg(windows)]
+        windows::look(&mut found);
+        if let Some(control) = floating_point() {
+            found.insert("rounding and exceptions of floating-point numbers".to_owned(), control.to_string());
+        }
         #[cfg(target_os = "linux")]
         linux::look(&mut found);
         Self(found)
@@ -51,7 +56,8 @@ impl ProcessState {
 /// Makes this process, in which nothing but a check will run, one that shows what a plugin does. `SIGPIPE` has its default
 /// action, as in a tool that is not written in Rust. On Linux it leads no session and no group, and adopts no orphans, so that
 /// a plugin which changes these is noticed: this returns in a child, and this process, which adopts what a plugin leaves behind,
-/// ends as the child does. Call it while there is one thread.
+/// ends as the child does. On Windows an exception ends the process with its number, and without a report of the system. Call it
+/// while there is one thread.
 pub fn begin() {
     #[cfg(target_os = "linux")]
     linux::continue_in_a_child();
@@ -60,6 +66,8 @@ pub fn begin() {
     unsafe {
         libc::signal(libc::SIGPIPE, libc::SIG_DFL);
     }
+    #[cfg(windows)]
+    let _ = crate::sandbox::limits::Limits::default().apply();
 }
 
 /// The bytes of memory that the process has taken from the allocator of the C library and not given back.
@@ -97,31 +105,62 @@ pub fn flush_output() {
     }
 }
 
+/// The control bits of the calling thread's floating-point unit: rounding, exceptions and flush-to-zero. The bits that say
+/// what has happened are left out.
+fn floating_point() -> Option<u64> {
+    #[cfg(target_arch = "x86_64")]
+    {
+        const EVENTS: u32 = 0x3f;
+        let mut control: u32 = 0;
+        // SAFETY: the instruction stores 32 bits.
+        unsafe { std::arch::asm!("stmxcsr [{}]", in(reg) &raw mut control, options(nostack)) };
+        Some(u64::from(control & !EVENTS))
+    }
+    #[cfg(target_arch = "aarch64")]
+    {
+        let control: u64;
+        // SAFETY: the instruction reads a register.
+        unsafe { std::arch::asm!("mrs {}, fpcr", out(reg) control, options(nomem, nostack)) };
+        Some(control)
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    None
+}
+
+#[cfg(windows)]
+mod windows {
+    use std::collections::BTreeMap;
+
+    use windows_sys::Win32::System::Console::{
+        GetStdHandle, STD_ERROR_HANDLE, STD_INPUT_HANDLE, STD_OUTPUT_HANDLE,
+    };
+    use windows_sys::Win32::System::Diagnostics::Debug::GetErrorMode;
+    use windows_sys::Win32::System::Threading::{
+        GetCurrentProcess, GetCurrentThread, GetPriorityClass, GetThreadPriority,
+    };
+
+    pub(super) fn look(found: &mut BTreeMap<String, String>) {
+        // SAFETY: these calls only read.
+        let (mode, priority, thread) = unsafe {
+            (GetErrorMode(), GetPriorityClass(GetCurrentProcess()), GetThreadPriority(GetCurrentThread()))
+        };
+        found.insert("error mode".to_owned(), mode.to_string());
+        found.insert("priority".to_owned(), format!("{priority} {thread}"));
+        for (name, stream) in [
+            ("standard input", STD_INPUT_HANDLE),
+            ("standard output", STD_OUTPUT_HANDLE),
+            ("standard error", STD_ERROR_HANDLE),
+        ] {
+            // SAFETY: the call only reads.
+            let handle = unsafe { GetStdHandle(stream) };
+            found.insert(name.to_owned(), handle.addr().to_string());
+        }
+    }
+}
+
 #[cfg(unix)]
 mod unix {
     use std::{collections::BTreeMap, ffi::CStr, mem::zeroed, ptr};
-
-    /// The control bits of the calling thread's floating-point unit: rounding, exceptions and flush-to-zero. The bits that say
-    /// what has happened are left out.
-    fn floating_point() -> Option<u64> {
-        #[cfg(target_arch = "x86_64")]
-        {
-            const EVENTS: u32 = 0x3f;
-            let mut control: u32 = 0;
-            // SAFETY: the instruction stores 32 bits.
-            unsafe { std::arch::asm!("stmxcsr [{}]", in(reg) &raw mut control, options(nostack)) };
-            Some(u64::from(control & !EVENTS))
-        }
-        #[cfg(target_arch = "aarch64")]
-        {
-            let control: u64;
-            // SAFETY: the instruction reads a register.
-            unsafe { std::arch::asm!("mrs {}, fpcr", out(reg) control, options(nomem, nostack)) };
-            Some(control)
-        }
-        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-        None
-    }
 
     /// The highest signal. The system refuses a number above its own limit.
     const LAST_SIGNAL: i32 = 64;
@@ -194,9 +233,6 @@ mod unix {
         found.insert("priority".to_owned(), priority.to_string());
         found.insert("process group".to_owned(), group.to_string());
         found.insert("session".to_owned(), session.to_string());
-        if let Some(control) = floating_point() {
-            found.insert("rounding and exceptions of floating-point numbers".to_owned(), control.to_string());
-        }
         for (name, descriptor) in [
             ("standard input", libc::STDIN_FILENO),
             ("standard output", libc::STDOUT_FILENO),

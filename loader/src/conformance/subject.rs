@@ -75,16 +75,16 @@ impl Subject {
         let mut raw = ptr::null_mut();
         let host = host::of(terms.host, terms.memory);
         let text = abi::Str::new(config);
-        #[cfg(target_os = "linux")]
+        #[cfg(any(target_os = "linux", windows))]
         let pages = host::Pages::of_text(terms.memory, config);
-        #[cfg(target_os = "linux")]
+        #[cfg(any(target_os = "linux", windows))]
         let text = pages.as_ref().map_or(text, |(_, view)| *view);
         late::begin_life();
         let mut answer = call::during(terms, 0, |call| {
             // SAFETY: the table was checked. The host lives as long as the process, the rest during the call.
             unsafe { (tables.backend.open)(host, text, call, &raw mut raw) }
         });
-        #[cfg(target_os = "linux")]
+        #[cfg(any(target_os = "linux", windows))]
         drop(pages);
         let opened = answer.status == abi::STATUS_OK;
         if opened && raw.is_null() {
@@ -121,10 +121,10 @@ impl Instance {
                 message: call::preview_message,
             };
             let arguments = &Arguments { text, batch, call, sink };
-            #[cfg(target_os = "linux")]
+            #[cfg(any(target_os = "linux", windows))]
             let pages = host::Pages::of_value(terms.memory, arguments);
             // SAFETY: it is a copy, in memory that lives until this closure returns. Arguments have no destructor.
-            #[cfg(target_os = "linux")]
+            #[cfg(any(target_os = "linux", windows))]
             let arguments = pages.as_ref().map_or(arguments, |(_, copy)| unsafe { &**copy });
             // SAFETY: the tables were checked, `open` stored the instance, and the arguments live until this
             // returns.

@@ -144,6 +144,8 @@ pub fn list(search_path: &[PathBuf]) -> Vec<PathBuf> {
 
 fn is_path(plugin: &str) -> bool {
     plugin.contains(['/', MAIN_SEPARATOR])
+        // `C:x` is a path of Windows, which joined to a folder would lead out of it.
+        || cfg!(windows) && plugin.contains(':')
         || plugin.contains(".so.")
         || Path::new(plugin)
             .extension()
@@ -185,9 +187,16 @@ fn name_of(path: &Path) -> Option<(&str, usize)> {
     FORMS
         .iter()
         .enumerate()
-        .filter(|(_, (prefix, e))| *e == extension && stem.len() > prefix.len() && stem.starts_with(prefix))
+        .filter(|(_, (prefix, e))| {
+            is_same(e, extension) && stem.len() > prefix.len() && stem.starts_with(prefix)
+        })
         .max_by_key(|(_, (prefix, _))| prefix.len())
         .map(|(form, (prefix, _))| (&stem[prefix.len()..], form))
+}
+
+/// Whether the system takes these extensions for the same.
+fn is_same(one: &str, other: &str) -> bool {
+    if cfg!(windows) { one.eq_ignore_ascii_case(other) } else { one == other }
 }
 
 /// The name of a library that no configuration can name, because the name is not UTF-8, and the index of its form.

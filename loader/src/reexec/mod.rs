@@ -30,6 +30,9 @@ pub use self::unix::{Child, adopt_orphans, kill_descendants, processes_below, pr
 #[cfg(windows)]
 pub use self::windows::{Child, adopt_orphans, kill_descendants, processes_below, processes_beside};
 
+/// Whether [`processes_below`] and [`processes_beside`] list anything on this system.
+pub const LISTS_PROCESSES: bool = cfg!(target_os = "linux");
+
 pub use self::{
     handle::OwnedHandle,
     inherited::Inherited,

@@ -23,6 +23,7 @@ pub struct Spawn {
     pub(super) job: &'static str,
     pub(super) title: String,
     pub(super) files: Vec<OwnedHandle>,
+    pub(super) stdout: Option<File>,
     pub(super) stderr: Option<File>,
     pub(super) environment: Option<Vec<(OsString, OsString)>>,
     pub(super) outlives: bool,
@@ -33,7 +34,16 @@ impl Spawn {
     #[must_use]
     pub fn new(program: Program, job: &'static str) -> Self {
         let title = job.to_owned();
-        Self { program, job, title, files: Vec::new(), stderr: None, environment: None, outlives: false }
+        Self {
+            program,
+            job,
+            title,
+            files: Vec::new(),
+            stdout: None,
+            stderr: None,
+            environment: None,
+            outlives: false,
+        }
     }
 
     /// Sets the title in lists of processes. The default is the job's name.
@@ -47,6 +57,13 @@ impl Spawn {
     #[must_use]
     pub fn files(mut self, files: Vec<OwnedHandle>) -> Self {
         self.files = files;
+        self
+    }
+
+    /// Sets the child's standard output. The default is the null device.
+    #[must_use]
+    pub fn stdout(mut self, file: File) -> Self {
+        self.stdout = Some(file);
         self
     }
 

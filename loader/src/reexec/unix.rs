@@ -3,6 +3,7 @@
 #[cfg(target_os = "linux")]
 use std::collections::HashSet;
 use std::ffi::{CString, OsString};
+use std::fs::File;
 #[cfg(target_os = "linux")]
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
@@ -98,14 +99,17 @@ impl Spawn {
         // Higher numbers first: the number of one descriptor may be the destination of another.
         let moved: Vec<_> =
             self.files.iter().map(|file| fcntl_dupfd_cloexec(file, ABOVE)).collect::<Result<_, _>>()?;
-        let stderr = self.stderr.as_ref().map(|file| fcntl_dupfd_cloexec(file, ABOVE)).transpose()?;
+        let above =
+            |file: &Option<File>| file.as_ref().map(|file| fcntl_dupfd_cloexec(file, ABOVE)).transpose();
+        let (stdout, stderr) = (above(&self.stdout)?, above(&self.stderr)?);
 
         let mut actions = Actions::new()?;
         actions.open_null(0, libc::O_RDONLY)?;
-        actions.open_null(1, libc::O_WRONLY)?;
-        match &stderr {
-            Some(file) => actions.place(file, 2)?,
-            None => actions.open_null(2, libc::O_WRONLY)?,
+        for (file, number) in [(&stdout, 1), (&stderr, 2)] {
+            match file {
+                Some(file) => actions.place(file, number)?,
+                None => actions.open_null(number, libc::O_WRONLY)?,
+            }
         }
         for (file, number) in moved.iter().zip(FIRST..) {
             actions.place(file, number)?;

@@ -44,8 +44,10 @@ impl Spawn {
         let program = self.program.path()?;
         let files: Vec<_> = self.files.iter().map(inheritable).collect::<Result<_, _>>()?;
         let null = null_device()?;
-        let stderr = self.stderr.as_ref().map_or_else(|| null.as_handle(), File::as_handle);
-        let standard = [inheritable(&null)?, inheritable(&null)?, inheritable(stderr)?];
+        let or_null = |file: &Option<File>| {
+            inheritable(file.as_ref().map_or_else(|| null.as_handle(), File::as_handle))
+        };
+        let standard = [inheritable(&null)?, or_null(&self.stdout)?, or_null(&self.stderr)?];
         let numbers: Vec<_> = files.iter().map(|file| (file.as_raw_handle() as usize).to_string()).collect();
         let words = [std::process::id().to_string()].into_iter().chain(numbers).collect::<Vec<_>>().join(",");
         let mut line = command_line(&program, &[&[MARK, self.job].concat(), &words, &self.title]);

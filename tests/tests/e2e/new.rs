@@ -20,7 +20,7 @@ use crate::{
 
 /// A server of the projects' protocol: appends what it is sent to a file, and delivers it, but for the last `refused` events
 /// of each batch. A backend that has left is no matter: some tests are about that.
-fn server(seen: &Path, refused: usize) -> String {
+pub(crate) fn server(seen: &Path, refused: usize) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("bound").to_string();
     let seen = seen.to_owned();

@@ -34,31 +34,6 @@ impl Mapping {
         let base = unsafe { mmap(ptr::null_mut(), len, access, flags, memfd, 0) }?;
         Ok(Self { base: base.cast(), len })
     }
-
-    /// Takes the right to write from this process: a write ends it.
-    #[cfg(feature = "conformance")]
-    pub(crate) fn protect(&self) -> io::Result<()> {
-        // SAFETY: the whole mapping belongs to this value, and nobody has a reference by which it is written.
-        Ok(unsafe { rustix::mm::mprotect(self.base.cast(), self.len, rustix::mm::MprotectFlags::READ) }?)
-    }
-
-    /// Takes every right to use `len` bytes from `at` on, both multiples of a page's size: a use of them ends the process.
-    #[cfg(feature = "conformance")]
-    pub(crate) fn close(&self, at: usize, len: usize) -> io::Result<()> {
-        if at.checked_add(len).is_none_or(|end| end > self.len) {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
-        // SAFETY: the range lies within the mapping, and nobody has a reference to it.
-        Ok(unsafe {
-            rustix::mm::mprotect(self.base.add(at).cast(), len, rustix::mm::MprotectFlags::empty())
-        }?)
-    }
-
-    /// Leaves the mapping as it is when the value ends.
-    #[cfg(feature = "conformance")]
-    pub(crate) fn keep(&mut self) {
-        self.len = 0;
-    }
 }
 
 impl Drop for Mapping {
@@ -68,6 +43,25 @@ impl Drop for Mapping {
             let _ = unsafe { munmap(self.base.cast(), self.len) };
         }
     }
+}
+
+/// Takes the right to write from these bytes of a mapping, or every right to use them. Both numbers are multiples of a page's
+/// size.
+///
+/// # Safety
+/// The range lies within a mapping, and nobody has a reference by which it is used so.
+#[cfg(feature = "conformance")]
+pub(super) unsafe fn restrict(start: *mut u8, len: usize, may_read: bool) -> io::Result<()> {
+    use rustix::mm::{MprotectFlags, mprotect};
+    let rights = if may_read { MprotectFlags::READ } else { MprotectFlags::empty() };
+    // SAFETY: as the caller says.
+    Ok(unsafe { mprotect(start.cast(), len, rights) }?)
+}
+
+/// The size of a page.
+#[cfg(feature = "conformance")]
+pub(crate) fn page_size() -> usize {
+    rustix::param::page_size()
 }
 
 fn length(memfd: &File) -> io::Result<usize> {

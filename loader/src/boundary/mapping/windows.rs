@@ -8,8 +8,12 @@ use windows_sys::Win32::System::Memory::{
     CreateFileMappingW, FILE_MAP_READ, FILE_MAP_WRITE, MEMORY_BASIC_INFORMATION, MEMORY_MAPPED_VIEW_ADDRESS,
     MapViewOfFile, PAGE_READWRITE, UnmapViewOfFile, VirtualQuery,
 };
+#[cfg(feature = "conformance")]
+use windows_sys::Win32::System::Memory::{PAGE_NOACCESS, PAGE_READONLY, VirtualProtect};
 
 use super::view::Mapping;
+#[cfg(feature = "conformance")]
+use crate::boundary::handles::check;
 use crate::boundary::handles::{copy, made};
 
 /// Memory to share, of this length. Nobody can change the length.
@@ -44,9 +48,30 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: the view belongs to this value.
-        unsafe { UnmapViewOfFile(MEMORY_MAPPED_VIEW_ADDRESS { Value: self.base.cast() }) };
+        if self.len > 0 {
+            // SAFETY: the view belongs to this value.
+            unsafe { UnmapViewOfFile(MEMORY_MAPPED_VIEW_ADDRESS { Value: self.base.cast() }) };
+        }
     }
+}
+
+/// Takes the right to write from these bytes of a mapping, or every right to use them. Both numbers are multiples of a page's
+/// size.
+///
+/// # Safety
+/// The range lies within a mapping, and nobody has a reference by which it is used so.
+#[cfg(feature = "conformance")]
+pub(super) unsafe fn restrict(start: *mut u8, len: usize, may_read: bool) -> io::Result<()> {
+    let mut before = 0;
+    let rights = if may_read { PAGE_READONLY } else { PAGE_NOACCESS };
+    // SAFETY: as the caller says, and the system writes a number.
+    check(unsafe { VirtualProtect(start.cast(), len, rights, &raw mut before) })
+}
+
+/// The size of a page, on every processor that Windows runs on.
+#[cfg(feature = "conformance")]
+pub(crate) const fn page_size() -> usize {
+    4096
 }
 
 /// The length before the bytes of [`with_bytes`]: that of a section is one of whole pages.

@@ -1,11 +1,14 @@
 //! Plugins in processes of their own: what ends them ends nothing else, and they end with the command.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Stdio};
 
+use jackfield_loader::MOST_CRASHES;
 use jackfield_test_support::{LONG, wait_until};
 use jackfield_tests::{c_fixture_for_windows, events::events};
+use serde_json::Value;
 
 use super::{Windows, backend, built, delivery::file, processes};
+use crate::site::start;
 
 /// Puts a copy of a library there whose bytes no other file has: crashes are counted by these, in the home that all tests have.
 fn put_own(site: &Windows, library: &Path, name: &str) {
@@ -133,4 +136,61 @@ fn a_limit_that_windows_lacks_is_refused_with_its_key() {
         assert_eq!(ended.code == Some(0), said.is_empty(), "{table}: {ended:#?}");
         assert_eq!(Path::new(&site.path("out.jsonl")).exists(), said.is_empty(), "{table}");
     }
+}
+
+#[test]
+#[ignore = "scripts/test --windows runs it"]
+fn a_plugin_that_crashes_five_times_in_a_row_is_left_alone_until_its_file_changes() {
+    let crashing = alone("hostile", "main", "[backend.config]\ncrash = \"open\"\ncrash_by = \"abort\"");
+    let site = Windows::new(&["hostile"], &[crashing]);
+    site.write("in.jsonl", events(0..1));
+    let send = || {
+        let send = ["send", "--give-up-after", "1s", "in.jsonl"];
+        start(site.with_own_folders(&built().join("jackfield.exe"), &send).stdin(Stdio::null())).end()
+    };
+    let record = || {
+        let folder = site.path("localappdata/jackfield/run/crashes");
+        let records: Vec<_> =
+            fs::read_dir(folder).expect("made").map(|entry| entry.expect("readable").path()).collect();
+        let [record] = &records[..] else { panic!("{records:?}") };
+        let text = fs::read_to_string(record).expect("readable");
+        (record.clone(), serde_json::from_str::<Value>(&text).expect("JSON"))
+    };
+    for count in 1..=MOST_CRASHES {
+        let ended = send();
+        assert!(ended.stderr.contains("ended by the exception 0xC0000409"), "{count}: {ended:#?}");
+        let (file, mut crash) = record();
+        assert_eq!(crash["count"], count, "{ended:#?}");
+        // As if the pause before the next one were over.
+        crash["time"] = 0.into();
+        fs::write(file, crash.to_string()).expect("writable");
+    }
+    let ended = send();
+    let said = "crashed 5 times in a row (ended by the exception 0xC0000409 (an abort)";
+    assert!(ended.stderr.contains(said) && ended.stderr.contains("until it changes"), "{ended:#?}");
+    assert_eq!(record().1["count"], MOST_CRASHES, "it was not started");
+
+    let mut bytes = fs::read(site.path("plugins/hostile.dll")).expect("copied");
+    bytes.push(0);
+    fs::write(site.path("plugins/hostile.dll"), bytes).expect("writable");
+    let ended = send();
+    assert!(!ended.stderr.contains("until it changes") && ended.stderr.contains("0xC0000409"), "{ended:#?}");
+}
+
+#[test]
+#[ignore = "scripts/test --windows runs it"]
+fn a_plugin_that_hangs_gets_no_call_until_its_pause_is_over() {
+    let config =
+        "timeout = \"500ms\"\n[backend.config]\nhang = \"send\"\nuntil = \"mended\"\nrecord = \"record\"";
+    let site = Windows::new(&["hostile"], &[backend("hostile", &format!("name = \"main\"\n{config}"))]);
+    let mut running = site.runs(&[]);
+    running.feed(events(0..10).into());
+    running.until_said("circuit opened");
+    site.write("mended", "");
+    let ended = running.end().with_code(0);
+    assert!(ended.stderr.contains("no answer within"), "{ended:#?}");
+    let mut found: Vec<_> = site.read("record").lines().map(str::to_owned).collect();
+    found.sort();
+    found.dedup();
+    assert_eq!(found.len(), 10, "{found:?}");
 }

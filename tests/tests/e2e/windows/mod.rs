@@ -3,8 +3,10 @@
 
 mod delivery;
 mod isolation;
+mod paths;
 mod tool;
 mod trust;
+mod vendor;
 
 use std::{
     env, fs,
@@ -78,6 +80,21 @@ impl Windows {
         // Wine's own drive C is the home.
         command.env_remove("HOME").env_remove("XDG_CONFIG_HOME");
         command
+    }
+
+    /// The path of a file in this folder, as programs of Windows have it.
+    fn on_drive_c(&self, name: &str) -> String {
+        let path = self.path(name).display().to_string();
+        format!("C:{}", path.split_once("drive_c").expect("on drive C").1.replace('/', "\\"))
+    }
+
+    /// A program and its arguments, with folders of its own for what Windows keeps for a user and for all. Wine takes these
+    /// variables from its registry, and not from its environment.
+    fn with_own_folders(&self, program: &Path, arguments: &[&str]) -> Command {
+        let set = ["APPDATA", "LOCALAPPDATA", "ProgramData"]
+            .map(|name| format!("set {name}={}&&", self.on_drive_c(&name.to_lowercase())));
+        let line = format!("{}{} {}", set.concat(), on_drive_z(program), arguments.join(" "));
+        self.wine(&["cmd", "/c", &line])
     }
 
     /// Runs the command to its end, without input.

@@ -16,7 +16,7 @@ use jackfield_test_support::wait_until;
 use jackfield_tests::peers::http::{HttpServer, Reply};
 use serde_json::Value;
 
-use super::{Windows, built, on_drive_z, processes};
+use super::{Windows, built, processes};
 use crate::site::{Ended, Running, start};
 
 /// A user of the tool, with folders of their own, who has consented.
@@ -38,17 +38,8 @@ impl User {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let ours = |name: &str| {
-            let path = self.0.path(name).display().to_string();
-            format!("C:{}", path.split_once("drive_c").expect("on drive C").1.replace('/', "\\"))
-        };
-        // Wine takes these two from its registry, and not from its environment.
-        let set =
-            ["APPDATA", "LOCALAPPDATA"].map(|name| format!("set {name}={}&&", ours(&name.to_lowercase())));
-        let tool = on_drive_z(&built().join("examples/greet.exe"));
-        let line = format!("{}{tool} {}", set.concat(), arguments.join(" "));
-        let mut command = self.0.wine(&["cmd", "/c", &line]);
-        command.env("GREET_TELEMETRY_CONFIG", ours("ops.toml")).stdin(Stdio::null());
+        let mut command = self.0.with_own_folders(&built().join("examples/greet.exe"), arguments);
+        command.env("GREET_TELEMETRY_CONFIG", self.0.on_drive_c("ops.toml")).stdin(Stdio::null());
         command
     }
 
