@@ -1,8 +1,6 @@
 //! Platforms instead of the configured one: away, accepting nobody, silent, closing, breaking connections, answering, and
 //! answering slowly.
 
-#[cfg(unix)]
-use std::os::fd::OwnedFd;
 use std::{
     io::{self, ErrorKind, Read as _, Write as _},
     iter, mem,
