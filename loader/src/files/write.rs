@@ -61,9 +61,14 @@ pub(crate) fn create_held(path: &Path, bytes: &[u8]) -> io::Result<File> {
     use windows_sys::Win32::Storage::FileSystem::{CREATE_NEW, FILE_SHARE_READ, FILE_SHARE_WRITE};
     let file = super::security::open_private(path, GENERIC_WRITE, FILE_SHARE_READ, CREATE_NEW, 0)?;
     write_all(&file, bytes)?;
-    // Whoever opens a file has to share what others may do with it already, and a library is opened without sharing writes. So
-    // a second handle, which can't write, keeps the file when the first one is gone.
-    fs::OpenOptions::new().read(true).share_mode(FILE_SHARE_READ | FILE_SHARE_WRITE).open(path)
+    // Whoever opens a file has to share what others may do with it already. So two handles follow the one that writes: the first
+    // shares writes with it, the second shares them with nobody.
+    let read = |share| fs::OpenOptions::new().read(true).share_mode(share).open(path);
+    let beside_writer = read(FILE_SHARE_READ | FILE_SHARE_WRITE)?;
+    drop(file);
+    let held = read(FILE_SHARE_READ);
+    drop(beside_writer);
+    held
 }
 
 fn fill(file: &File, bytes: &[u8], mode: Mode<'_>, path: &Path, survives: Survives) -> io::Result<()> {
