@@ -10,6 +10,7 @@ use jackfield_loader::{
 use serde_json::{Map, Value, json};
 
 use super::{
+    endpoint,
     fake_platform::{self, SilentPlatform},
     harness::{self, CheckError, Harness, TIMEOUT},
     sample_events,
@@ -77,7 +78,7 @@ impl Life {
 
     /// The life with a platform there; none if no option is an endpoint.
     pub(super) fn at(harness: &Harness, address: SocketAddr) -> Option<Self> {
-        let options = fake_platform::config(harness, address).ok()?;
+        let options = endpoint::config(harness, address).ok()?;
         Some(Self { options, ..Self::configured(harness) })
     }
 
@@ -98,7 +99,7 @@ impl Life {
 
     /// Lives that `open` refuses.
     fn refused(harness: &Harness) -> Vec<Self> {
-        let options = [Some(with_unknown_key(harness)), fake_platform::with_unusable_endpoint(harness)];
+        let options = [Some(with_unknown_key(harness)), endpoint::with_unusable_endpoint(harness)];
         let refused = |options| Self {
             options: Value::from(options).to_string(),
             course: Course::IsRefused,

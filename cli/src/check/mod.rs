@@ -7,6 +7,7 @@
 mod checks;
 mod child;
 mod child_output;
+mod endpoint;
 mod fake_platform;
 mod harness;
 mod lateness;

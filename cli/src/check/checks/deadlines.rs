@@ -18,6 +18,7 @@ use jackfield_loader::{
 
 use crate::check::{
     checks::events,
+    endpoint,
     fake_platform::{self, FullPlatform, SilentPlatform},
     harness::{self, CheckError, CheckResult, Harness, SHORT, fail, seconds},
     lateness, sample_events,
@@ -35,14 +36,14 @@ pub(super) fn unreachable(harness: &Harness) -> CheckResult {
         ("closing", fake_platform::start_closing()?),
         ("breaking connections", fake_platform::start_breaking()?),
     ] {
-        let instance = fake_platform::open_at(harness, address)?;
+        let instance = endpoint::open_at(harness, address)?;
         let (outcomes, longest) = send_and_keep(harness, &instance)?;
         harness::end(instance)?;
         found.push(format!("{platform}: {outcomes} after {}", seconds(longest)));
     }
     found.push(format!("failing after one answer: {}", answered_once(harness)?));
     if let Some(full) = FullPlatform::start() {
-        let instance = fake_platform::open_at(harness, full.address()?)?;
+        let instance = endpoint::open_at(harness, full.address()?)?;
         let answer = harness::send_ordinary(&instance, 10, SHORTER)?;
         let outcomes = kept(harness, &answer)?;
         harness::end(instance)?;
@@ -55,7 +56,7 @@ pub(super) fn unreachable(harness: &Harness) -> CheckResult {
 /// those that the platform has not got.
 fn answered_once(harness: &Harness) -> CheckResult {
     let (address, answered) = fake_platform::start_failing()?;
-    let instance = fake_platform::open_at(harness, address)?;
+    let instance = endpoint::open_at(harness, address)?;
     let answer = harness::send_ordinary(&instance, sample_events::LARGE, SHORT)?;
     harness::end(instance)?;
     events::no_partial_silence(&answer, SHORT)?;
@@ -129,11 +130,11 @@ pub(super) fn kept(harness: &Harness, answer: &Answer) -> CheckResult {
 /// `send` returns by its deadline, with a platform that never answers, and with one that never ends its answer.
 pub(super) fn deadline(harness: &Harness) -> CheckResult {
     let silent = SilentPlatform::start()?;
-    let instance = fake_platform::open_at(harness, silent.address()?)?;
+    let instance = endpoint::open_at(harness, silent.address()?)?;
     let (found, longest) = send_and_keep(harness, &instance)?;
     harness::end(instance)?;
     // What a byte of an answer means for the events is the platform's affair.
-    let instance = fake_platform::open_at(harness, fake_platform::start_slow()?)?;
+    let instance = endpoint::open_at(harness, fake_platform::start_slow()?)?;
     let slow = harness::send_ordinary(&instance, 10, SHORTER)?;
     harness::end(instance)?;
     Ok(format!(
@@ -163,7 +164,7 @@ pub(super) fn cancel(harness: &Harness) -> CheckResult {
 fn cancelled(harness: &Harness, platform: SocketAddr, is_silent: bool) -> CheckResult {
     /// The time after which `send` should be waiting. No event reports that it waits.
     const BEFORE: Duration = Duration::from_millis(300);
-    let instance = fake_platform::open_at(harness, platform)?;
+    let instance = endpoint::open_at(harness, platform)?;
     let terms = Terms::new(Duration::from_secs(20));
     let cancel = terms.cancel.clone();
     let batch = sample_events::ordinary(10);

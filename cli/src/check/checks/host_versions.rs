@@ -5,7 +5,7 @@ use std::{thread, time::Duration};
 use jackfield_loader::conformance::{Empty, HostKind, Memory, Terms};
 
 use crate::check::{
-    fake_platform,
+    endpoint, fake_platform,
     harness::{self, CheckError, CheckResult, Harness, SHORT, TIMEOUT},
     sample_events::{self, Sample},
 };
@@ -79,7 +79,7 @@ pub(super) fn empty_pointers(harness: &Harness) -> CheckResult {
 
 /// The plugin must not use a call that has returned, which [`child`](crate::check::child) looks for after each check.
 pub(super) fn late_calls(harness: &Harness) -> CheckResult {
-    let (instance, _) = fake_platform::open_at_or_configured(harness, fake_platform::closed_address()?)?;
+    let (instance, _) = endpoint::open_at_or_configured(harness, fake_platform::closed_address()?)?;
     harness::send_ordinary(&instance, 10, SHORT)?;
     // This is time for a thread of the plugin to use the call too late, which no event tells.
     thread::sleep(Duration::from_millis(300));

@@ -10,6 +10,7 @@ use jackfield_loader::{
 
 use crate::check::{
     checks::deadlines,
+    endpoint,
     fake_platform::{self, SilentPlatform},
     harness::{self, CheckError, CheckResult, Harness, SHORT, TIMEOUT, fail, skip},
     lives::{BRIEF, Life},
@@ -52,7 +53,7 @@ pub(super) fn in_flight(harness: &Harness) -> CheckResult {
         return Err(skip("a serial plugin is not entered twice at once"));
     }
     let silent = SilentPlatform::start()?;
-    let (instance, is_silent) = fake_platform::open_at_or_configured(harness, silent.address()?)?;
+    let (instance, is_silent) = endpoint::open_at_or_configured(harness, silent.address()?)?;
     let terms = Terms::new(SHORT);
     let closing = Terms::new(TIMEOUT);
     let batch = sample_events::ordinary(1000);
@@ -77,8 +78,7 @@ pub(super) fn in_flight(harness: &Harness) -> CheckResult {
 }
 
 pub(super) fn after_failure(harness: &Harness) -> CheckResult {
-    let (instance, is_away) =
-        fake_platform::open_at_or_configured(harness, fake_platform::closed_address()?)?;
+    let (instance, is_away) = endpoint::open_at_or_configured(harness, fake_platform::closed_address()?)?;
     let terms = Terms::new(SHORT);
     terms.cancel.cancel();
     let cancelled = harness::send(&instance, &sample_events::ordinary(10), &terms)?;
@@ -122,8 +122,8 @@ fn own_options(harness: &Harness) -> Result<(), CheckError> {
     /// The time in which the instance contacts its platform, which does not answer.
     const CONTACT: Duration = Duration::from_millis(500);
     let (own, other) = (SilentPlatform::start()?, SilentPlatform::start()?);
-    let first = fake_platform::open_at(harness, own.address()?)?;
-    let second = fake_platform::open_at(harness, other.address()?)?;
+    let first = endpoint::open_at(harness, own.address()?)?;
+    let second = endpoint::open_at(harness, other.address()?)?;
     for (instance, foreign, when) in [(first, &other, "later"), (second, &own, "earlier")] {
         while foreign.was_contacted() {}
         harness::send_ordinary(&instance, 1, CONTACT)?;

@@ -8,6 +8,7 @@ use jackfield_loader::{
 };
 
 use crate::check::{
+    endpoint,
     fake_platform::{self, SilentPlatform},
     harness::{self, CheckError, CheckResult, Harness, SHORT, TIMEOUT, fail, skip},
     sample_events,
@@ -21,8 +22,7 @@ const UNREACHABLE: &str = "unreachable";
 const REFUSED: &str = "refused";
 
 pub(super) fn deletion(harness: &Harness) -> CheckResult {
-    let (instance, is_away) =
-        fake_platform::open_at_or_configured(harness, fake_platform::closed_address()?)?;
+    let (instance, is_away) = endpoint::open_at_or_configured(harness, fake_platform::closed_address()?)?;
     let terms = Terms::new(SHORT);
     let answer = instance.request_deletion(sample_events::MACHINE, &sample_events::ordinary(1), &terms);
     let answer = answer.ok_or_else(|| skip(NO_TABLE))?;
@@ -46,7 +46,7 @@ pub(super) fn deletion(harness: &Harness) -> CheckResult {
 
 pub(super) fn preview(harness: &Harness) -> CheckResult {
     let silent = SilentPlatform::start()?;
-    let (instance, _) = fake_platform::open_at_or_configured(harness, silent.address()?)?;
+    let (instance, _) = endpoint::open_at_or_configured(harness, silent.address()?)?;
     // `open` may contact the platform, but `preview` must not.
     while silent.was_contacted() {}
     let terms = Terms::new(TIMEOUT);
@@ -81,7 +81,7 @@ pub(super) fn probe(harness: &Harness) -> CheckResult {
     for (address, platform) in
         [(away, "by a platform that is away"), (silent.address()?, "by a platform that does not answer")]
     {
-        let (instance, is_placed) = fake_platform::open_at_or_configured(harness, address)?;
+        let (instance, is_placed) = endpoint::open_at_or_configured(harness, address)?;
         while silent.was_contacted() {}
         let (word, took) = probed(&instance)?;
         // A platform that accepts a connection may be all that can be told.
@@ -101,7 +101,7 @@ pub(super) fn probe(harness: &Harness) -> CheckResult {
     {
         seen.push(format!("{word} by the given one, which takes events"));
     }
-    let kits = match harness.task.answering.map(|address| fake_platform::open_at(harness, address)) {
+    let kits = match harness.task.answering.map(|address| endpoint::open_at(harness, address)) {
         None | Some(Err(CheckError::Skipped(_))) => None,
         Some(opened) => Some(opened?),
     };
