@@ -97,10 +97,10 @@ fn steady_leak(allocated: &[usize], lives_of_part: usize) -> Option<usize> {
     (least >= grown / HALF / 2).then(|| grown / (HALF * lives_of_part.max(1)))
 }
 
-/// The same of a list that gets room for twice as many entries when it is full, so that it grows seldom. With all lives before the
-/// first measurement, their number has grown more than three times by the end of the third part, and twice more by the end of the
-/// ninth. So the list has grown by then, and grows by more later on. A cache grows most at the start, or once; what a library frees
-/// late shrinks again, which such a list does not.
+/// The same of a list that doubles its room when it is full, so that memory grows seldom. By the end of the third part there have
+/// been more than three times as many lives as before the first, and by the end of the ninth more than twice as many again. So such
+/// a list grows in each of these spans, and by no less in the second. A cache grows most at the start, or once. Memory that a
+/// library frees late shrinks again, and such a list does not.
 fn leak_in_steps(allocated: &[usize], lives_of_part: usize) -> Option<usize> {
     const THIRD: usize = 3;
     let [first, second, .., before_last, last] = allocated else { return None };

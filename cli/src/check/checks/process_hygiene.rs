@@ -62,7 +62,7 @@ fn enter_folder(harness: &Harness) -> Result<(), CheckError> {
 pub(super) fn leftovers(harness: &Harness) -> CheckResult {
     let folder = &harness.task.folder;
     let shared_before = shared_memory();
-    // Windows does not let go the loader's copy of the library, which is a temporary file.
+    // Windows keeps the loader's copy of the library, which is a temporary file.
     let copies = if cfg!(windows) { left::files(folder) } else { Vec::new() };
     enter_folder(harness)?;
     let lives = Lives::new(harness, SHORT)?;

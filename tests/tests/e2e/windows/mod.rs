@@ -21,10 +21,14 @@ fn built() -> PathBuf {
     env::var_os("JACKFIELD_WINDOWS").expect("scripts/test --windows sets it").into()
 }
 
-/// Wine's drive C.
-fn drive_c() -> PathBuf {
-    let prefix = env::var_os("JACKFIELD_WINE_PREFIX").expect("scripts/test --windows sets it");
-    Path::new(&prefix).join("drive_c")
+/// The folder with Wine's drives.
+fn prefix() -> PathBuf {
+    env::var_os("JACKFIELD_WINE_PREFIX").expect("scripts/test --windows sets it").into()
+}
+
+/// What runs a program of Windows.
+fn wine() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/wine")
 }
 
 /// A folder on drive C with a configuration, and runs of `jackfield.exe` in it.
@@ -41,7 +45,7 @@ impl std::ops::Deref for Windows {
 impl Windows {
     /// With these plugins, by their names, and a configuration of these backends.
     fn new(plugins: &[&str], backends: &[String]) -> Self {
-        let base = drive_c().join("tests");
+        let base = prefix().join("drive_c/tests");
         fs::create_dir_all(&base).expect("writable");
         let folder = tempfile::Builder::new().prefix("Program Dateïen ").tempdir_in(base).expect("writable");
         let site = Self(Site::within(folder, &[]));
@@ -75,8 +79,7 @@ impl Windows {
 
     /// A program of Windows, with its arguments.
     fn wine(&self, words: &[&str]) -> Command {
-        let wine = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/wine");
-        let mut command = self.command_of(&wine, words);
+        let mut command = self.command_of(&wine(), words);
         // Wine's own drive C is the home.
         command.env_remove("HOME").env_remove("XDG_CONFIG_HOME");
         command

@@ -1,7 +1,7 @@
 //! The forms in which a user of Windows writes a path, and the folders of Windows.
 
 use std::{
-    env, fs,
+    fs,
     os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
     process::Stdio,
@@ -9,7 +9,7 @@ use std::{
 
 use jackfield_tests::events::events;
 
-use super::{Windows, backend, built, delivery::file};
+use super::{Windows, backend, built, delivery::file, prefix};
 use crate::site::{Ended, start};
 
 /// A folder of another machine, as Wine has it: a link that goes with the value.
@@ -18,8 +18,7 @@ struct Share(PathBuf);
 impl Share {
     /// The folder of a site, as `\\localhost\NAME`.
     fn of(site: &Windows) -> (Self, String) {
-        let prefix = env::var_os("JACKFIELD_WINE_PREFIX").expect("scripts/test --windows sets it");
-        let machine = Path::new(&prefix).join("dosdevices/unc/localhost");
+        let machine = prefix().join("dosdevices/unc/localhost");
         fs::create_dir_all(&machine).expect("writable");
         let name = site.path("").file_name().expect("a name").to_str().expect("UTF-8").to_owned();
         let link = machine.join(&name);

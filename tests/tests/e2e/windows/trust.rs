@@ -4,7 +4,7 @@ use std::{fs, process::Stdio};
 
 use jackfield_tests::{c_fixture, c_fixture_for_windows, syslog_for_windows};
 
-use super::{Windows, backend, built, drive_c};
+use super::{Windows, backend, built, prefix};
 use crate::site::{Ended, events, start};
 
 fn minimal(site: &Windows) -> Ended {
@@ -74,7 +74,7 @@ fn a_copy_of_a_plugin_that_no_process_uses_is_removed() {
     let site = Windows::new(&["file"], &[backend("file", "config = { path = \"out\" }")]);
     let shown =
         start(site.wine(&["cmd", "/c", "echo %TEMP%"]).stdin(Stdio::null())).end().with_code(0).stdout;
-    let temporary = drive_c().join(shown.trim().trim_start_matches("C:\\").replace('\\', "/"));
+    let temporary = prefix().join("drive_c").join(shown.trim().trim_start_matches("C:\\").replace('\\', "/"));
     let left = temporary.join(format!("jackfield-plugin-{}.dll", std::process::id()));
     fs::write(&left, "of a process that was killed").expect("writable");
     minimal(&site).with_code(0);

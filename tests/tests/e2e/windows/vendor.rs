@@ -1,15 +1,11 @@
 //! What a vendor does: a project of `jackfield new`, built by MinGW, and the conformance kit.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, path::PathBuf, process::Command};
 
 use jackfield_tests::{events::events, succeeds};
 use serde_json::{Value, json};
 
-use super::{Windows, backend};
+use super::{Windows, backend, wine};
 use crate::{new::server, site::Ended};
 
 /// A project that `jackfield.exe new` has written.
@@ -32,10 +28,9 @@ impl Project {
 
     /// Runs the Makefile with MinGW's compiler and Wine.
     fn make(&self, goal: &str) {
-        let wine = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/wine");
         let mut make = Command::new("make");
         make.args(["--silent", "CC=x86_64-w64-mingw32-gcc", "CFLAGS=-O1 -include stdio.h", goal])
-            .arg(format!("RUN={}", wine.display()))
+            .arg(format!("RUN={}", wine().display()))
             .current_dir(&self.folder)
             .env_remove("MAKEFLAGS");
         succeeds(&mut make);
